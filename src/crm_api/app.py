@@ -1,0 +1,139 @@
+"""The HTTP application: one factory, used by every server process and by the tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from crm_api import __version__, openapi
+from crm_api.api import include_routers
+from crm_api.auth.oidc import OidcVerifier
+from crm_api.auth.principal import Authenticator
+from crm_api.docs_page import add_docs
+from crm_api.guard import require_safe_role
+from crm_api.health import add_health
+from crm_api.idempotency.boundary import Services
+from crm_api.kit import http, problems
+from crm_api.kit.body import escape
+from crm_api.kit.crypto import Vault
+from crm_api.kit.db import Database
+from crm_api.kit.edge import Edge
+from crm_api.kit.ratelimit import RateLimiter
+from crm_api.outbox.doorbell import Doorbell
+from crm_api.payments.connections.directory import Directory
+from crm_api.registry import load_registry
+from crm_api.settings import Settings, get_settings
+
+
+def build_services(settings: Settings, database: Database) -> Services:
+    """Everything requests use, on one database."""
+    vault = Vault([key.get_secret_value() for key in settings.secret_keys])
+    return Services(
+        database=database,
+        authenticator=Authenticator(database, OidcVerifier(settings.oidc_issuers)),
+        limiter=RateLimiter(per_second=settings.rate_limit_per_second, burst=settings.rate_limit_burst),
+        max_body_bytes=settings.max_body_bytes,
+        check_responses=settings.check_responses,
+        vault=vault,
+        directory=Directory(database, vault),
+        settings=settings,
+    )
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application without its outermost layer (see `asgi`)."""
+    chosen = settings or get_settings()
+    load_registry()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        http.configure(chosen.service_urls)
+        database = await Database.open(
+            chosen.database_url, size=chosen.database_pool, statement_cache=chosen.database_statement_cache
+        )
+        if chosen.environment == "production":
+            await require_safe_role(database)
+        app.state.services = build_services(chosen, database)
+        doorbell = Doorbell(chosen.redis_url)
+        doorbell.install()
+        try:
+            yield
+        finally:
+            await doorbell.close()
+            await database.close()
+
+    app = FastAPI(
+        title="crm-api",
+        version=__version__,
+        summary="Headless CRM for charities and nonprofits",
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+    )
+    add_handlers(app)
+    include_routers(app)
+    add_health(app)
+    add_docs(app)
+    openapi.install(app)
+    return app
+
+
+def asgi(settings: Settings | None = None) -> ASGIApp:
+    """What a server runs: the application behind its edge."""
+    chosen = settings or get_settings()
+    return Edge(create_app(chosen), max_body_bytes=chosen.max_body_bytes, access_log=chosen.access_log)
+
+
+def _render(request: Request, problem: problems.Problem) -> Response:
+    return Response(
+        problems.render(problem, request.scope.get("crm.request_id", "")),
+        status_code=problem.status,
+        media_type=problems.MEDIA_TYPE,
+        headers=problem.headers,
+    )
+
+
+def _of_http(error: HTTPException) -> problems.Problem:
+    if error.status_code == 404:
+        return problems.NotFound("There is nothing at this address; see /docs for every route.", code="route_not_found")
+    if error.status_code == 405:
+        headers = {"Allow": (error.headers or {}).get("Allow", "")}
+        return problems.MethodNotAllowed("This address does not take this method; see Allow.", headers=headers)
+    return problems.BadRequest("The request cannot be read.")
+
+
+def _of_validation(error: RequestValidationError) -> problems.Problem:
+    errors = []
+    for item in error.errors()[:50]:
+        place, *rest = item.get("loc", ("",))
+        name = "/".join(escape(str(part)) for part in rest)
+        pointer = {"query": f"?{name}", "path": f"{{{name}}}"}.get(str(place), f"/{name}")
+        errors.append(problems.FieldError(pointer, str(item.get("type", "invalid")), f"{item.get('msg', 'Invalid')}."))
+    return problems.Invalid("The request is not acceptable; see errors.", errors=errors)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Problem documents for everything that can go wrong."""
+
+    async def on_problem(request: Request, error: Any) -> Response:
+        return _render(request, error)
+
+    async def on_http(request: Request, error: Any) -> Response:
+        return _render(request, _of_http(error))
+
+    async def on_validation(request: Request, error: Any) -> Response:
+        return _render(request, _of_validation(error))
+
+    app.add_exception_handler(problems.Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_validation)

@@ -1,0 +1,306 @@
+"""Deciding which letter a gift gets, and sending it once.
+
+A letter is decided in the transaction of its gift's follow-up and is unique per gift and family there. It is sent
+without a transaction: claimed in a short one, handed to the mail server, recorded in another. What the server may have
+taken without saying so is marked `unknown` and never sent again by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text
+
+from crm_api.communications.channels.channel import OutgoingEmail, SendResult, message_id_of
+from crm_api.communications.deliveries.models import messages
+from crm_api.communications.facts import LetterQueued
+from crm_api.communications.templates.catalogue import default_template, pick_language
+from crm_api.communications.templates.render import RenderedLetter, format_date, format_money, render_letter
+from crm_api.kit import clock
+from crm_api.kit.db import ReadSession, Row, Tenant, WriteSession, prepare
+from crm_api.kit.ids import new_id
+from crm_api.kit.money import Money
+from crm_api.kit.problems import NotFound
+from crm_api.outbox.facts import GiveUp, Job
+from crm_api.outbox.service import emit
+
+_FAMILY = {"welcome": "thanks", "thank_you": "thanks", "payment_failed": "failed", "refund_confirmed": "refund"}
+_MAX_TRIES = 8
+
+_CONTACT = prepare(
+    text(
+        "SELECT id, language, emails, do_not_contact, deceased FROM contacts "
+        "WHERE organization_id = :organization_id AND id = :id FOR NO KEY UPDATE"
+    )
+)
+_GIFT = prepare(text("SELECT * FROM gifts WHERE organization_id = :organization_id AND id = :id"))
+_EARLIER = prepare(
+    text(
+        """
+        SELECT EXISTS (
+            SELECT 1 FROM messages m WHERE m.organization_id = :organization_id AND m.contact_id = :contact_id
+                AND m.kind = 'welcome'
+        ) OR EXISTS (
+            SELECT 1 FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id = :contact_id
+                AND g.id <> :gift_id AND g.status IN ('succeeded', 'partially_refunded', 'refunded', 'disputed',
+                    'charged_back')
+                AND (g.received_at, g.id) < (CAST(:received_at AS timestamptz), CAST(:gift_id AS uuid))
+        )
+        """
+    )
+)
+_INSERT = prepare(
+    text(
+        """
+        INSERT INTO messages (organization_id, id, kind, channel, contact_id, gift_id, dedupe_key, language, recipient,
+            state, reason, created_at, updated_at)
+        VALUES (:organization_id, :id, :kind, 'email', :contact_id, :gift_id, :dedupe_key, :language, :recipient,
+            :state, :reason, :now, :now)
+        ON CONFLICT (organization_id, dedupe_key) DO NOTHING
+        """
+    )
+)
+_CLAIM = prepare(
+    text(
+        """
+        SELECT m.*, g.status AS gift_status, g.amount, g.currency, g.refunded, g.gift_date, g.plan_id,
+            f.name AS fund_name, a.name AS campaign_name, a.code AS campaign_code, c.display_name, c.given_name,
+            c.family_name, c.kind AS contact_kind, c.do_not_contact, c.deceased,
+            o.name AS organization_name, o.website, o.reply_email, o.postal_address, o.language AS organization_language
+        FROM messages m
+        JOIN contacts c ON c.organization_id = m.organization_id AND c.id = m.contact_id
+        JOIN organizations o ON o.id = m.organization_id
+        LEFT JOIN gifts g ON g.organization_id = m.organization_id AND g.id = m.gift_id
+        LEFT JOIN funds f ON f.organization_id = g.organization_id AND f.id = g.fund_id
+        LEFT JOIN campaigns a ON a.organization_id = g.organization_id AND a.id = g.campaign_id
+        WHERE m.organization_id = :organization_id AND m.id = :id FOR UPDATE OF m
+        """
+    )
+)
+_MARK = prepare(
+    text(
+        "UPDATE messages SET state = :state, reason = :reason, attempts = attempts + :tried, "
+        "subject = coalesce(:subject, subject), sent_at = :sent_at, updated_at = :now "
+        "WHERE organization_id = :organization_id AND id = :id"
+    )
+)
+_GET = prepare(
+    select(messages).where(messages.c.organization_id == bindparam("organization_id"), messages.c.id == bindparam("id"))
+)
+
+
+def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A letter as the API shows it."""
+    names = (
+        "id", "kind", "channel", "contact_id", "language", "subject", "state", "reason", "created_at", "sent_at",
+    )  # fmt: skip
+    return {**{name: row[name] for name in names}, "donation_id": row["gift_id"]}
+
+
+async def get_message(session: ReadSession, message_id: UUID) -> Row:
+    """One letter, or 404."""
+    row = await session.fetch_row(_GET, id=message_id)
+    if row is None:
+        raise NotFound("There is no such message.")
+    return row
+
+
+async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> None:
+    """Queue the letter a gift's change calls for: `thanks`, `payment_failed` or `refund_confirmed`.
+
+    The contact is locked, so that two first gifts of one moment bring one welcome and one thank-you.
+    """
+    gift = await session.fetch_row(_GIFT, id=gift_id)
+    if gift is None or gift["contact_id"] is None:
+        return
+    contact = await session.fetch_row(_CONTACT, id=gift["contact_id"])
+    if contact is None or not _still_true(wanted, gift):
+        return
+    kind = wanted
+    if wanted == "thanks":
+        known = await session.fetch_val(
+            _EARLIER, contact_id=contact["id"], gift_id=gift_id, received_at=gift["received_at"]
+        )
+        kind = "thank_you" if known else "welcome"
+    recipient, reason = _address(contact)
+    message_id = new_id()
+    added = await session.execute(
+        _INSERT,
+        id=message_id,
+        kind=kind,
+        contact_id=contact["id"],
+        gift_id=gift_id,
+        dedupe_key=f"{_FAMILY[kind]}:{gift_id}",
+        language=pick_language(contact["language"], session.tenant.language),
+        recipient=recipient,
+        state="suppressed" if recipient is None else "queued",
+        reason=reason,
+        now=session.now,
+    )
+    if added and recipient is not None:
+        emit(session, LetterQueued(message_id=message_id))
+
+
+def _still_true(wanted: str, gift: Row) -> bool:
+    if wanted == "payment_failed":
+        return bool(gift["status"] == "failed")
+    if wanted == "refund_confirmed":
+        return bool(gift["refunded"] > 0 and gift["status"] in {"refunded", "partially_refunded"})
+    return bool(gift["counted"] > 0 and gift["status"] in {"succeeded", "partially_refunded"})
+
+
+def _address(contact: Row) -> tuple[str | None, str | None]:
+    if contact["deceased"]:
+        return None, "the contact is deceased"
+    if contact["do_not_contact"]:
+        return None, "the contact asked not to be contacted"
+    usable = [item for item in contact["emails"] if item["status"] == "valid"]
+    if not usable:
+        return None, "the contact has no usable e-mail address"
+    primary = next((item for item in usable if item["is_primary"]), usable[0])
+    return str(primary["address"]), None
+
+
+def _context(row: Row, retry_url: str) -> dict[str, Any]:
+    language = row["language"]
+    gift: dict[str, Any] = {"is_recurring": row["plan_id"] is not None}
+    if row["amount"] is not None:
+        gift |= {
+            "amount_text": format_money(Money(row["amount"], row["currency"]), language),
+            "date_text": format_date(row["gift_date"], language),
+            "fund_name": row["fund_name"],
+            "campaign_name": row["campaign_name"],
+        }
+        if row["refunded"]:
+            gift["refunded_text"] = format_money(Money(row["refunded"], row["currency"]), language)
+    named = row["given_name"] or row["family_name"] or row["contact_kind"] == "organization"
+    context: dict[str, Any] = {
+        "organization": {
+            "name": row["organization_name"],
+            "website": row["website"],
+            "reply_email": row["reply_email"],
+            "postal_address": row["postal_address"],
+        },
+        "donor": {
+            "greeting_name": row["given_name"] or (row["display_name"] if named else None),
+            "name": row["display_name"] if named else None,
+        },
+        "gift": gift,
+        "language": language,
+    }
+    if retry_url and row["gift_id"] is not None:
+        context["retry_url"] = retry_url.replace("{gift_id}", str(row["gift_id"])).replace(
+            "{campaign}", quote(row["campaign_code"] or "", safe="")
+        )
+    return context
+
+
+async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
+    """Send a queued letter: claim, hand over, record."""
+    message_id = UUID(job.payload["message_id"])
+    settings = runner.settings
+    async with runner.write(tenant) as session:
+        row = await session.fetch_row(_CLAIM, id=message_id)
+        reason = _obstacle(row)
+        if reason is not None or row is None:
+            if row is not None and row["state"] in {"queued", "sending"}:
+                state = "unknown" if reason == _INTERRUPTED else "canceled"
+                await _mark(session, message_id, state, reason)
+            await runner.finish(session, job)
+            return
+        letter = await render_letter(default_template(row["kind"], row["language"]), _context(row, settings.retry_url))
+        # A file is written under the delivery's own name, so writing it twice is writing it once; SMTP has no such
+        # thing, and a letter found in this state after a crash is not sent again.
+        await _mark(session, message_id, "sending" if settings.mail_directory is None else "queued", None)
+    result = await _hand_over(settings, tenant, row, letter)
+    async with runner.write(tenant) as session:
+        await runner.finish(session, job)
+        if result.status == "retry" and row["attempts"] + 1 < _MAX_TRIES:
+            await _mark(session, message_id, "queued", f"{result.code}: will be tried again", tried=1)
+            emit(session, LetterQueued(message_id=message_id), delay=_pause(row["attempts"]))
+            return
+        state = {"retry": "failed", "misconfigured": "failed"}.get(result.status, result.status)
+        reason = None if state == "sent" else f"{result.code}: {result.detail}" if result.detail else result.code
+        await _mark(session, message_id, state, reason, tried=1, letter=letter)
+        if state == "bounced":
+            await mark_bounced(session, row["contact_id"], row["recipient"])
+
+
+_INTERRUPTED = "the worker stopped while the mail server had the letter; look in its log, then decide"
+
+
+def _obstacle(row: Row | None) -> str | None:
+    if row is None:
+        return "gone"
+    if row["state"] == "sending":
+        return _INTERRUPTED
+    if row["state"] != "queued":
+        return "settled"
+    if row["kind"] == "payment_failed" and row["gift_status"] != "failed":
+        return "the payment has succeeded since"
+    if row["do_not_contact"] or row["deceased"]:
+        return "the contact is not to be contacted"
+    return None
+
+
+def _pause(attempts: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=min(30 * 4**attempts, 6 * 3600))
+
+
+async def _hand_over(settings: Any, tenant: Tenant, row: Row, letter: RenderedLetter) -> SendResult:
+    from crm_api.communications.channels.factory import make_channel
+
+    if not settings.mail_url:
+        raise GiveUp("No mail server is set up: set CRM_MAIL_URL, then retry the job.")
+    domain = settings.mail_from.rpartition("@")[2]
+    return await make_channel(settings.mail_url, timeout=20, content_timeout=60).send(
+        OutgoingEmail(
+            delivery_id=row["id"],
+            from_name=row["organization_name"],
+            from_email=settings.mail_from,
+            to_email=row["recipient"],
+            to_name=row["display_name"] if row["given_name"] or row["family_name"] else "",
+            reply_to=row["reply_email"],
+            subject=letter.subject,
+            text=letter.text,
+            html=letter.html,
+            language=row["language"],
+            message_id=message_id_of(row["id"], domain),
+            date=row["created_at"],
+            headers={"X-CRM-Letter": row["kind"]},
+        )
+    )
+
+
+async def _mark(
+    session: WriteSession,
+    message_id: UUID,
+    state: str,
+    reason: str | None,
+    *,
+    tried: int = 0,
+    letter: RenderedLetter | None = None,
+) -> None:
+    now = clock.utc_now()
+    await session.execute(
+        _MARK,
+        id=message_id,
+        state=state,
+        reason=reason,
+        tried=tried,
+        subject=letter.subject if letter else None,
+        sent_at=now if state == "sent" else None,
+        now=now,
+    )
+
+
+async def mark_bounced(session: WriteSession, contact_id: UUID, address: str) -> None:
+    """The mail server says there is no such address: no letter goes there again."""
+    from crm_api.contacts.service import set_email_status
+
+    await set_email_status(session, contact_id, address, "invalid")

@@ -1,0 +1,58 @@
+"""Which facts call for a letter, and the sending of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from crm_api.communications.deliveries import service
+from crm_api.communications.facts import LetterQueued
+from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
+from crm_api.kit.db import WriteSession
+from crm_api.outbox.facts import Job, Registry, Subscriber
+
+_UNSETTLED = {None, "pending", "failed", "canceled"}
+
+
+def _wanted(previous: str | None, status: str, *, refunded_more: bool) -> list[str]:
+    """Letters that a change of a gift calls for; each is looked at again when it is decided."""
+    wanted = []
+    if previous in _UNSETTLED and status in {"succeeded", "partially_refunded"}:
+        wanted.append("thanks")
+    if status == "failed" and previous != "failed":
+        wanted.append("payment_failed")
+    if refunded_more and status in {"refunded", "partially_refunded"}:
+        wanted.append("refund_confirmed")
+    return wanted
+
+
+def _of_fact(fact: GiftRecorded | GiftChanged) -> list[str]:
+    if isinstance(fact, GiftRecorded):
+        return _wanted(None, fact.status, refunded_more=fact.status in {"refunded", "partially_refunded"})
+    # A gift whose donor is found later gets its letter then.
+    previous = None if fact.previous_contact_id is None else fact.previous_status
+    return _wanted(previous, fact.status, refunded_more=fact.refunded_more)
+
+
+async def write_letter(session: WriteSession, job: Job) -> None:
+    """Decide the letters of a gift's change."""
+    payload = job.payload
+    fact = GiftChanged(**payload) if "previous_status" in payload else GiftRecorded(**payload)
+    for wanted in _of_fact(fact):
+        await service.decide_letter(session, UUID(payload["gift_id"]), wanted)
+
+
+def _wants(fact: GiftRecorded | GiftChanged) -> bool:
+    return fact.contact_id is not None and bool(_of_fact(fact))
+
+
+def register(registry: Registry) -> None:
+    """Subscribe to facts."""
+    registry.subscribe(
+        Subscriber("communications.write_letter", (GiftRecorded, GiftChanged), handle=write_letter, wants=_wants)
+    )
+    registry.subscribe(
+        Subscriber(
+            "communications.send_letter", (LetterQueued,), outside=service.send_letter, lease=timedelta(seconds=120)
+        )
+    )

@@ -1,0 +1,95 @@
+"""HTTP of contacts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path, Request, Response
+
+from crm_api.contacts import repository, service
+from crm_api.contacts.fields import CONTACTS
+from crm_api.contacts.schemas import ContactCreate, ContactPage, ContactPatch, ContactRead
+from crm_api.idempotency.boundary import IfMatch, json_body, list_query, reads, router, writes
+from crm_api.kit.db import ReadSession, WriteSession
+from crm_api.kit.listing import ListQuery, read_page
+from crm_api.kit.problems import NotFound
+from crm_api.kit.reply import created, reply
+
+routes = router("contacts")
+System = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+ExternalIdPath = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/]+$")]
+
+
+@routes.post("/v1/contacts", operation_id="contacts_create", status_code=201, response_model=ContactRead)
+async def contacts_create(
+    session: Annotated[WriteSession, writes("contacts:write")],
+    body: Annotated[ContactCreate, json_body(ContactCreate)],
+) -> Response:
+    """Add a person or an organization."""
+    contact = service.create_contact(session, body)
+    return created(contact, f"/v1/contacts/{contact['id']}")
+
+
+@routes.get("/v1/contacts", operation_id="contacts_list", response_model=ContactPage)
+async def contacts_list(
+    session: Annotated[ReadSession, reads("contacts:read")],
+    query: Annotated[ListQuery, list_query(CONTACTS)],
+) -> Response:
+    """List contacts, newest first, filtered by e-mail, phone, city, tag, role or beginnings of names (`q`)."""
+    return await read_page(session, CONTACTS, query, service.to_read)
+
+
+@routes.get(
+    "/v1/contacts/by-external-id/{system}/{external_id}",
+    operation_id="contacts_get_by_external_id",
+    response_model=ContactRead,
+)
+async def contacts_get_by_external_id(
+    session: Annotated[ReadSession, reads("contacts:read")], system: System, external_id: ExternalIdPath
+) -> Response:
+    """The contact with this id in another system."""
+    row = await repository.by_external_id(session, system, external_id)
+    if row is None:
+        raise NotFound("No contact has this external id.")
+    return reply(service.to_read(row), version=row["version"])
+
+
+@routes.put(
+    "/v1/contacts/by-external-id/{system}/{external_id}",
+    operation_id="contacts_upsert_by_external_id",
+    response_model=ContactRead,
+    responses={201: {"model": ContactRead, "description": "Created"}},
+)
+async def contacts_upsert_by_external_id(
+    session: Annotated[WriteSession, writes("contacts:write")],
+    system: System,
+    external_id: ExternalIdPath,
+    body: Annotated[ContactCreate, json_body(ContactCreate)],
+) -> Response:
+    """Create the contact with this id in another system, or change it: members not sent stay as they are."""
+    contact, is_new = await service.upsert_by_external_id(session, system, external_id, body)
+    if is_new:
+        return created(contact, f"/v1/contacts/{contact['id']}")
+    return reply(contact, version=contact["version"])
+
+
+@routes.get("/v1/contacts/{contact_id}", operation_id="contacts_get", response_model=ContactRead)
+async def contacts_get(
+    request: Request, session: Annotated[ReadSession, reads("contacts:read")], contact_id: UUID
+) -> Response:
+    """One contact."""
+    row = await service.get_contact(session, contact_id)
+    return reply(service.to_read(row), version=row["version"])
+
+
+@routes.patch("/v1/contacts/{contact_id}", operation_id="contacts_update", response_model=ContactRead)
+async def contacts_update(
+    session: Annotated[WriteSession, writes("contacts:write")],
+    contact_id: UUID,
+    body: Annotated[ContactPatch, json_body(ContactPatch, media_type="application/merge-patch+json")],
+    expected: Annotated[int | None, IfMatch],
+) -> Response:
+    """Change a contact by JSON merge patch."""
+    contact = await service.patch_contact(session, contact_id, body, expected=expected)
+    return reply(contact, version=contact["version"])

@@ -1,0 +1,269 @@
+"""Verbs of contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from crm_api.audit.service import record
+from crm_api.contacts import repository
+from crm_api.contacts.facts import ContactCreated, ContactUpdated
+from crm_api.contacts.models import contacts
+from crm_api.contacts.schemas import ContactCreate, ContactPatch
+from crm_api.kit.db import ReadSession, Row, WriteSession
+from crm_api.kit.ids import new_id
+from crm_api.kit.names import full_name, split_name
+from crm_api.kit.problems import Invalid, NotFound
+from crm_api.kit.updates import check_version, update_row
+from crm_api.outbox.service import emit
+
+_READ = (
+    "id", "kind", "display_name", "given_name", "middle_name", "family_name", "organization_name", "emails", "phones",
+    "addresses", "language", "external_ids", "tags", "roles", "custom", "do_not_contact", "deceased", "source",
+    "version", "created_at", "updated_at",
+)  # fmt: skip
+
+
+def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A contact as the API shows it."""
+    return {name: row[name] for name in _READ}
+
+
+def display_name(values: Mapping[str, Any]) -> str:
+    """How the contact is shown: its name, else its first e-mail or phone."""
+    if values["kind"] == "organization" and values["organization_name"]:
+        return str(values["organization_name"])
+    name = full_name(values["given_name"], values["middle_name"], values["family_name"]) or values["organization_name"]
+    if name:
+        return str(name)
+    for part, member in (("emails", "address"), ("phones", "number")):
+        if values[part]:
+            return str(values[part][0][member])
+    return "Unnamed"
+
+
+def create_contact(session: WriteSession, body: ContactCreate, *, source: str = "api") -> dict[str, Any]:
+    """Add a contact; as the API shows it."""
+    return _add(session, body.stored(), source=source)
+
+
+def _add(
+    session: WriteSession, values: dict[str, Any], *, source: str, named_by_gift_id: UUID | None = None
+) -> dict[str, Any]:
+    contact: dict[str, Any] = {
+        "id": new_id(),
+        **values,
+        "roles": [],
+        "source": source,
+        "named_by_gift_id": named_by_gift_id,
+        "version": 1,
+        "created_at": session.now,
+        "updated_at": session.now,
+    }
+    contact["display_name"] = display_name(contact)
+    repository.add(session, contact)
+    record(session, "contact.created", "contact", contact["id"])
+    emit(session, ContactCreated(contact_id=contact["id"]))
+    return to_read(contact)
+
+
+async def get_contact(session: ReadSession, contact_id: UUID) -> Row:
+    """One contact, or 404."""
+    row = await session.fetch_row(repository.GET, id=contact_id)
+    if row is None:
+        raise NotFound("There is no such contact.")
+    return row
+
+
+async def patch_contact(
+    session: WriteSession, contact_id: UUID, body: ContactPatch, *, expected: int | None = None
+) -> dict[str, Any]:
+    """Apply a merge patch; the contact as it is now."""
+    row = await repository.lock(session, contact_id)
+    if row is None:
+        raise NotFound("There is no such contact.")
+    check_version(row["version"], expected)
+    return await _change(session, row, body.stored())
+
+
+async def _change(session: WriteSession, row: Row, changes: dict[str, Any], *, edited: bool = True) -> dict[str, Any]:
+    """Write changed columns of a locked contact with their keys. `edited`: a person did it, so that names which came
+    with a gift are not overwritten any more."""
+    if "custom" in changes:
+        changes["custom"] = _merged(row["custom"], changes["custom"])
+    changes = {name: value for name, value in changes.items() if value != row[name]}
+    if not changes:
+        return to_read(row)
+    after = {**dict(row), **changes}
+    if after["kind"] == "organization" and not after["organization_name"]:
+        raise Invalid.at("/organization_name", "missing", "An organization needs organization_name.")
+    shown = display_name(after)
+    if shown != row["display_name"]:
+        changes["display_name"] = after["display_name"] = shown
+    if edited and row["named_by_gift_id"] is not None and changes.keys() & {"given_name", "family_name"}:
+        changes["named_by_gift_id"] = None
+    after = {**dict(await update_row(session, contacts, row["id"], changes, expected=None))}
+    if repository.key_rows(after) != repository.key_rows(row):
+        await repository.replace_keys(session, after)
+    if "external_ids" in changes:
+        before = {(item["system"], item["id"]) for item in row["external_ids"]}
+        await repository.drop_external_ids(session, row["id"], after["external_ids"])
+        fresh = [item for item in after["external_ids"] if (item["system"], item["id"]) not in before]
+        repository.add_external_ids(session, after, fresh)
+    record(session, "contact.updated", "contact", row["id"], fields=changes)
+    emit(session, ContactUpdated(contact_id=row["id"], fields=tuple(sorted(changes))))
+    return to_read(after)
+
+
+def _merged(before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """RFC 7396 merge of the custom members."""
+    after = dict(before)
+    for name, value in patch.items():
+        if value is None:
+            after.pop(name, None)
+        elif isinstance(value, dict) and isinstance(after.get(name), dict):
+            after[name] = _merged(after[name], value)
+        else:
+            after[name] = value
+    return after
+
+
+async def upsert_by_external_id(
+    session: WriteSession, system: str, external_id: str, body: ContactCreate
+) -> tuple[dict[str, Any], bool]:
+    """Create or change the contact with an id in another system; whether it was created.
+
+    Members that are not sent stay as they are; the external id itself is always kept.
+    """
+    await repository.lock_identity(session, f"external:{system}:{external_id}")
+    own = {"system": system, "id": external_id}
+    found = await repository.by_external_id(session, system, external_id)
+    values = body.stored()
+    if found is None:
+        values["external_ids"] = [own, *(item for item in values["external_ids"] if item != own)]
+        return _add(session, values, source="api"), True
+    row = await repository.lock(session, found["id"])
+    assert row is not None
+    sent = {name: value for name, value in values.items() if name in body.model_fields_set}
+    if "external_ids" in sent:
+        kept = list(row["external_ids"])
+        sent["external_ids"] = kept + [item for item in sent["external_ids"] if item not in kept]
+    return await _change(session, row, sent), False
+
+
+async def resolve_payer(
+    session: WriteSession,
+    *,
+    contact_id: UUID | None,
+    email: str | None,
+    name: str | None,
+    phone: str | None,
+    language: str | None,
+    country: str | None,
+    city: str | None,
+    customer: tuple[str, str] | None,
+    gift_id: UUID,
+    source: str,
+) -> UUID | None:
+    """The contact who paid: named by our own id, by the provider's customer id, by e-mail; else a new one.
+
+    Nothing to go by gives nothing: the gift stays without a contact. Two payments of one new donor at the same moment
+    wait for each other here, so that they find the same contact. Blank facts are filled in, nothing is overwritten.
+    """
+    if contact_id is not None and (row := await repository.lock(session, contact_id)) is not None:
+        await _fill(session, row, email=email, customer=customer)
+        return contact_id
+    if customer is not None:
+        await repository.lock_identity(session, f"external:{customer[0]}:{customer[1]}")
+    if email is not None:
+        await repository.lock_identity(session, f"email:{email.casefold()}")
+    found = await repository.by_external_id(session, *customer) if customer else None
+    if found is None and email is not None:
+        same = await repository.by_emails(session, [email])
+        named = [row for row in same if name and row["display_name"].casefold() == name.casefold()]
+        found = next(iter(named or same), None)
+    if found is not None:
+        row = await repository.lock(session, found["id"])
+        assert row is not None
+        await _fill(session, row, email=email, customer=customer, phone=phone, language=language)
+        return UUID(str(row["id"]))
+    if email is None and name is None:
+        return None
+    values = _payer_values(email=email, name=name, phone=phone, language=language, country=country, city=city)
+    values["external_ids"] = [{"system": customer[0], "id": customer[1]}] if customer else []
+    added = _add(session, values, source=source, named_by_gift_id=gift_id)
+    await session.flush()  # the rest of this transaction refers to it
+    return UUID(str(added["id"]))
+
+
+def _payer_values(
+    *,
+    email: str | None,
+    name: str | None,
+    phone: str | None,
+    language: str | None,
+    country: str | None,
+    city: str | None,
+) -> dict[str, Any]:
+    given, family = split_name(name) if name else (None, None)
+    body: dict[str, Any] = ContactCreate.model_construct(
+        kind="person", given_name=given, family_name=family, language=language
+    ).model_dump()
+    body["emails"] = [_email_item(email, primary=True)] if email else []
+    body["phones"] = [{"number": phone, "label": None, "is_primary": True}] if phone else []
+    if country or city:
+        blank = dict.fromkeys(("line1", "line2", "region", "postal_code", "label"))
+        body["addresses"] = [{**blank, "city": city, "country": country, "is_primary": True}]
+    return body
+
+
+def _email_item(address: str, *, primary: bool) -> dict[str, Any]:
+    return {"address": address, "label": None, "is_primary": primary, "status": "valid"}
+
+
+async def _fill(
+    session: WriteSession,
+    row: Row,
+    *,
+    email: str | None = None,
+    customer: tuple[str, str] | None = None,
+    phone: str | None = None,
+    language: str | None = None,
+) -> None:
+    changes: dict[str, Any] = {}
+    if email and email.casefold() not in {item["address"].casefold() for item in row["emails"]}:
+        changes["emails"] = [*row["emails"], _email_item(email, primary=not row["emails"])]
+    if phone and not row["phones"]:
+        changes["phones"] = [{"number": phone, "label": None, "is_primary": True}]
+    if language and not row["language"]:
+        changes["language"] = language
+    own = {"system": customer[0], "id": customer[1]} if customer else None
+    if own and own not in row["external_ids"]:
+        changes["external_ids"] = [*row["external_ids"], own]
+    await _change(session, row, changes, edited=False)
+
+
+async def rename_from_gift(session: WriteSession, contact_id: UUID, gift_id: UUID, name: str) -> None:
+    """Give a contact that came with this gift the name its payment states, unless a person has edited it since."""
+    row = await repository.lock(session, contact_id)
+    if row is None or row["named_by_gift_id"] != gift_id:
+        return
+    given, family = split_name(name)
+    await _change(session, row, {"given_name": given, "family_name": family}, edited=False)
+
+
+async def add_role(session: WriteSession, contact_id: UUID, role: str) -> None:
+    """Give the contact a role it does not have yet."""
+    row = await repository.lock(session, contact_id)
+    if row is not None and role not in row["roles"]:
+        await _change(session, row, {"roles": [*row["roles"], role]}, edited=False)
+
+
+async def set_email_status(session: WriteSession, contact_id: UUID, address: str, status: str) -> None:
+    """Note what is known of one address of a contact (``bouncing``, ``invalid``, ``opted_out``)."""
+    row = await repository.lock(session, contact_id)
+    if row is None:
+        return
+    emails = [{**item, "status": status} if item["address"] == address else item for item in row["emails"]]
+    await _change(session, row, {"emails": emails}, edited=False)

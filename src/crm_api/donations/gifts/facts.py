@@ -1,0 +1,32 @@
+"""What can happen to gifts."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crm_api.outbox.facts import Fact
+
+
+class GiftRecorded(Fact):
+    """A gift was recorded, in whatever state its payment is."""
+
+    gift_id: UUID
+    contact_id: UUID | None
+    status: str
+
+
+class GiftChanged(Fact):
+    """A gift's derived state, donor or amounts changed."""
+
+    gift_id: UUID
+    contact_id: UUID | None
+    previous_contact_id: UUID | None
+    previous_status: str
+    status: str
+    refunded_more: bool
+
+
+class GiftsRestated(Fact):
+    """Many gifts got their amount in the organization's currency at once, or a bulk load ended: rebuild, do not step."""
+
+    reason: str

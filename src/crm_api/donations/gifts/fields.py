@@ -1,0 +1,28 @@
+"""What gifts can be filtered and sorted by."""
+
+from __future__ import annotations
+
+from crm_api.donations.gifts.models import METHODS, STATUSES, gifts
+from crm_api.kit.fields import Catalogue, Field
+
+GIFTS = Catalogue(
+    resource="donations",
+    table=gifts,
+    default_sort="-received_at",
+    fields=(
+        Field("id", "uuid", gifts.c.id, sortable=True),
+        Field("contact_id", "uuid", gifts.c.contact_id),
+        Field("status", "choice", gifts.c.status, choices=STATUSES),
+        Field("method", "choice", gifts.c.method, choices=METHODS),
+        Field("amount", "integer", gifts.c.amount, description="In minor units of the gift's currency."),
+        Field("currency", "text", gifts.c.currency),
+        Field("fund_id", "uuid", gifts.c.fund_id),
+        Field("campaign_id", "uuid", gifts.c.campaign_id),
+        Field("plan_id", "uuid", gifts.c.plan_id),
+        Field("provider", "text", gifts.c.provider),
+        Field("provider_payment_id", "text", gifts.c.provider_payment_id),
+        Field("gift_date", "date", gifts.c.gift_date),
+        Field("received_at", "instant", gifts.c.received_at, sortable=True),
+        Field("created_at", "instant", gifts.c.created_at, sortable=True),
+    ),
+)

@@ -1,0 +1,371 @@
+"""The boundary of a request: who acts, which session, one commit before the answer leaves.
+
+`reads(scope)` and `writes(scope)` are the parameter types endpoints use, so that a missing protection is visible in the
+signature. The route class opens nothing by itself: it commits what a write dependency opened, together with the stored
+answer of an idempotency key, and rolls back when anything raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter
+
+from crm_api.auth.principal import Authenticator, Principal
+from crm_api.idempotency import service
+from crm_api.kit import body as bodies
+from crm_api.kit.db import Database, ReadSession, WriteSession
+from crm_api.kit.fields import Catalogue
+from crm_api.kit.listing import MAX_LIMIT, ListQuery, parse_list_query
+from crm_api.kit.problems import BadRequest, FieldError, Invalid, PreconditionFailed, TooManyRequests, UnsupportedMedia
+from crm_api.kit.ratelimit import RateLimiter
+from crm_api.kit.reply import Reply
+
+_STATE = "crm.call"
+_ANONYMOUS_PROBLEMS = (413, 422, 500, 503)
+_GUARDED_PROBLEMS = (401, 403, 404, 413, 422, 429, 500, 503)
+
+
+class Services:
+    """What every request may use; one per process, at `app.state.services`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        max_body_bytes: int,
+        check_responses: bool,
+        **more: Any,
+    ) -> None:
+        self.database = database
+        self.authenticator = authenticator
+        self.limiter = limiter
+        self.max_body_bytes = max_body_bytes
+        self.check_responses = check_responses
+        self.more = more
+
+
+class Call:
+    """One request on its way: filled by dependencies, finished by the route."""
+
+    __slots__ = ("claim", "connection", "principal", "release", "replayed", "session")
+
+    def __init__(self) -> None:
+        self.principal: Principal | None = None
+        self.session: WriteSession | None = None
+        self.release: Any = None
+        self.claim: service.Claim | None = None
+        self.replayed: Response | None = None
+
+
+class _Replay(Exception):
+    pass
+
+
+def services(request: Request) -> Services:
+    """The process's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+def _call(request: Request) -> Call:
+    call: Call | None = request.scope.get(_STATE)
+    if call is None:
+        call = request.scope[_STATE] = Call()
+    return call
+
+
+async def authenticated(request: Request) -> Principal:
+    """The principal of the request, counted against its rate limit."""
+    call = _call(request)
+    if call.principal is None:
+        lent = services(request)
+        principal = await lent.authenticator.authenticate(request.headers)
+        verdict = lent.limiter.hit(principal.id)
+        request.scope["crm.limit"] = (lent.limiter.policy, verdict)
+        if not verdict.allowed:
+            problem = TooManyRequests(f"The limit of this key is used up. Wait {verdict.reset_seconds} s, then go on.")
+            problem.headers["Retry-After"] = str(verdict.reset_seconds)
+            raise problem
+        call.principal = principal
+    return call.principal
+
+
+class Guard:
+    """A dependency that authenticates, checks a scope and gives the session."""
+
+    def __init__(self, scope: str, *, write: bool) -> None:
+        self.scope = scope
+        self.write = write
+
+    async def __call__(self, request: Request) -> ReadSession:
+        principal = await authenticated(request)
+        principal.require(self.scope)
+        actor = principal.actor(request.scope.get("crm.request_id", ""))
+        database = services(request).database
+        if not self.write:
+            return database.read(principal.tenant, actor)
+        call = _call(request)
+        call.release = database.connection()
+        connection = await call.release.__aenter__()
+        call.session = await database.begin(principal.tenant, actor, connection)
+        await _claim_key(request, call)
+        return call.session
+
+
+async def _claim_key(request: Request, call: Call) -> None:
+    key = request.headers.get("idempotency-key")
+    if key is None or request.method != "POST":
+        return
+    service.check_key(key)
+    assert call.session is not None
+    assert call.principal is not None
+    scope = request.scope
+    query = scope.get("query_string", b"").decode("latin-1")
+    print_ = service.fingerprint(request.method, scope["path"], query, await request.body())
+    call.claim = service.Claim(f"{call.principal.kind}:{call.principal.id}", key, print_)
+    stored = await service.claim(call.session, call.claim)
+    if stored is not None:
+        call.replayed = Response(
+            stored["body"].encode(),
+            status_code=stored["status"],
+            headers={**stored["headers"], "Idempotency-Replayed": "true"},
+        )
+        raise _Replay
+
+
+def reads(scope: str) -> Any:
+    """`Annotated[ReadSession, reads("contacts:read")]`."""
+    return Depends(Guard(scope, write=False))
+
+
+def writes(scope: str) -> Any:
+    """`Annotated[WriteSession, writes("contacts:write")]`."""
+    return Depends(Guard(scope, write=True))
+
+
+class JsonBody:
+    """A dependency that reads the body strictly into a model."""
+
+    def __init__(self, model: type[BaseModel], media_type: str) -> None:
+        self.model = model
+        self.media_type = media_type
+
+    async def __call__(self, request: Request) -> BaseModel:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in {"application/json", self.media_type} and not kind.endswith("+json"):
+            raise UnsupportedMedia("Send the body as JSON with 'Content-Type: application/json'.")
+        return bodies.parse_model(self.model, await request.body())
+
+
+def json_body(model: type[BaseModel], *, media_type: str = "application/json") -> Any:
+    """`Annotated[ContactCreate, json_body(ContactCreate)]`."""
+    return Depends(JsonBody(model, media_type))
+
+
+class Listed:
+    """A dependency that reads filters, sort and page of a list."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    async def __call__(self, request: Request) -> ListQuery:
+        return parse_list_query(self.catalogue, request.query_params.multi_items(), path=request.url.path)
+
+
+def list_query(catalogue: Catalogue) -> Any:
+    """`Annotated[ListQuery, list_query(CONTACTS)]`."""
+    return Depends(Listed(catalogue))
+
+
+async def _if_match(request: Request) -> int | None:
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    text = header.strip()
+    if text.startswith('"') and text.endswith('"') and text[1:-1].isdecimal() and len(text) < 14 and text.isascii():
+        return int(text[1:-1])
+    raise PreconditionFailed("If-Match does not hold an ETag of this resource; read it again and use its ETag.")
+
+
+IfMatch = Depends(_if_match)
+"""`Annotated[int | None, IfMatch]`: the version the client believes to change."""
+
+
+def _parts(dependant: Any) -> list[Any]:
+    found = [dependant.call]
+    for inner in dependant.dependencies:
+        found.extend(_parts(inner))
+    return found
+
+
+class Route(APIRoute):
+    """Every route of the API: strict query names, one commit, problems declared."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        parts = _parts(self.dependant)
+        self.guard = next((part for part in parts if isinstance(part, Guard)), None)
+        self.body_model = next((part for part in parts if isinstance(part, JsonBody)), None)
+        self.listed = next((part.catalogue for part in parts if isinstance(part, Listed)), None)
+        self.conditional = _if_match in parts
+        self.known_query = frozenset(field.alias for field in self.dependant.query_params)
+        self.adapter: TypeAdapter[Any] | None = TypeAdapter(self.response_model) if self.response_model else None
+        self.openapi_extra = {**self._described(), **(self.openapi_extra or {})}
+
+    def _described(self) -> dict[str, Any]:
+        extra: dict[str, Any] = {}
+        if self.body_model is not None:
+            reference = {"$ref": f"#/components/schemas/{self.body_model.model.__name__}"}
+            extra["requestBody"] = {"required": True, "content": {self.body_model.media_type: {"schema": reference}}}
+        parameters: list[dict[str, Any]] = []
+        if self.listed is not None:
+            parameters += list_parameters(self.listed)
+        if self.conditional:
+            parameters.append(
+                _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
+            )
+        if self.guard is not None and self.guard.write and "POST" in self.methods:
+            parameters.append(
+                _header("Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]{1,255}$")
+            )
+        if parameters:
+            extra["parameters"] = parameters
+        if self.guard is not None:
+            extra["security"] = [{"apiKey": []}]
+            extra["x-scope"] = self.guard.scope
+        return extra
+
+    def problem_statuses(self) -> list[int]:
+        """Every error status the route may answer."""
+        found = set(_GUARDED_PROBLEMS if self.guard else _ANONYMOUS_PROBLEMS)
+        if self.body_model is not None:
+            found |= {400, 415}
+        if self.conditional:
+            found.add(412)
+        if self.methods & {"POST", "PUT", "PATCH", "DELETE"}:
+            found |= {400, 409}
+        return sorted(found)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            if self.listed is None and request.scope.get("query_string"):
+                _refuse_unknown_query(request, self.known_query)
+            call = request.scope[_STATE] = Call()
+            try:
+                response = await inner(request)
+                if call.session is not None:
+                    await _commit(call, response)
+            except _Replay:
+                assert call.replayed is not None
+                response = call.replayed
+            except BaseException as error:
+                await asyncio.shield(_close(call, error))
+                raise
+            await _close(call, None)
+            if self.adapter is not None and services(request).check_responses and isinstance(response, Reply):
+                self.adapter.validate_json(bytes(response.body))
+            return _not_modified(request, response)
+
+        return handle
+
+
+def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+def _refuse_unknown_query(request: Request, known: frozenset[str]) -> None:
+    for name in request.query_params:
+        if name not in known:
+            shown = name[:64].encode("ascii", "replace").decode()
+            raise Invalid(
+                "There is no such query parameter here.",
+                errors=[FieldError(f"?{shown}", "unknown_parameter", "This parameter is not known here; remove it.")],
+            )
+
+
+async def _commit(call: Call, response: Response) -> None:
+    assert call.session is not None
+    if call.claim is not None and response.status_code < 300:
+        headers = {
+            name: value for name, value in response.headers.items() if name in {"content-type", "location", "etag"}
+        }
+        kept = getattr(response, "stored_body", None) or bytes(response.body)
+        service.store(call.session, call.claim, status=response.status_code, headers=headers, body=kept)
+    await call.session.commit()
+
+
+async def _close(call: Call, error: BaseException | None) -> None:
+    """Roll back what is open and give the connection back."""
+    if call.release is None:
+        return
+    release, call.release = call.release, None
+    try:
+        if call.session is not None and not call.session.done:
+            await call.session.rollback()
+    except Exception as second:
+        error = error or second
+    # Database trouble becomes a 503 inside the connection's context manager.
+    swallowed = await release.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
+    assert not swallowed
+
+
+def _not_modified(request: Request, response: Response) -> Response:
+    wanted = request.headers.get("if-none-match")
+    tag = response.headers.get("etag")
+    if wanted is None or tag is None or request.method != "GET" or response.status_code != 200:
+        return response
+    if wanted.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in wanted.split(",")):
+        return Response(status_code=304, headers={"etag": tag})
+    return response
+
+
+def list_parameters(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """OpenAPI parameters of a list, from its catalogue."""
+    parameters: list[dict[str, Any]] = []
+    for item in catalogue.fields:
+        for operator in item.operators:
+            name = item.name if operator == "eq" else f"{item.name}[{operator}]"
+            parameters.append(
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": False,
+                    "description": item.description or f"Filter by {item.name}.",
+                    "schema": item.schema(operator),
+                }
+            )
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50}
+    plain: list[tuple[str, str, dict[str, Any]]] = [
+        ("limit", "How many rows at most.", limit),
+        ("cursor", "`next_cursor` of the page before, with the same filters and sort.", {"type": "string"}),
+        ("sort", "Order; `-` means descending.", {"type": "string", "enum": catalogue.sorts}),
+        ("include_total", "Also count all matching rows.", {"type": "boolean", "default": False}),
+    ]
+    for name, description, schema in plain:
+        parameters.append(
+            {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+        )
+    return parameters
+
+
+def router(tag: str) -> APIRouter:
+    """A router of the API."""
+    return APIRouter(route_class=Route, tags=[tag])
+
+
+def require_body(raw: bytes, limit: int) -> bytes:
+    """A raw body that must be there (webhooks)."""
+    if not raw:
+        raise BadRequest("The body is empty.", code="body_missing")
+    assert len(raw) <= limit
+    return raw

@@ -1,0 +1,20 @@
+"""Stored answers of requests that carried an Idempotency-Key."""
+
+from __future__ import annotations
+
+from sqlalchemy import Index
+
+from crm_api.kit.tables import document, instant, number, string, tenant_table
+
+idempotency_keys = tenant_table(
+    "idempotency_keys",
+    string("principal", binary=True),
+    string("key", binary=True),
+    string("fingerprint"),
+    number("status"),
+    document("headers"),
+    string("body", tag="donor_sensitive"),
+    instant("created_at"),
+    Index("ix_idempotency_keys__age", "organization_id", "created_at"),
+    key=("principal", "key"),
+)

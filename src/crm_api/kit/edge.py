@@ -1,0 +1,148 @@
+"""The outermost layer: request ids, body caps, rate-limit headers, metrics, access log, and no exception uncaught."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crm_api.kit import clock, problems
+from crm_api.kit.ids import new_id
+from crm_api.kit.log import get_logger
+from crm_api.kit.metrics import REQUEST_SECONDS, REQUESTS
+
+log = get_logger("crm_api.http")
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:-]{1,128}$")
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class Edge:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, access_log: bool) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+        self.access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope["crm.request_id"] = request_id
+        started = clock.monotonic()
+        state: dict[str, Any] = {"status": 0}
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state["status"] = message["status"]
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                present = {name for name, _ in headers}
+                headers += [pair for pair in _SECURITY if pair[0] not in present]
+                headers += _limit_headers(scope)
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self.app(scope, self._capped(scope, receive), send_with_headers)
+        except problems.Problem as problem:
+            if state["status"]:
+                raise
+            await _answer(send_with_headers, problem, request_id)
+        except Exception as error:
+            log.error("request_failed", request_id=request_id, error=type(error).__name__, at=_place(error))
+            if state["status"]:
+                raise
+            await _answer(
+                send_with_headers,
+                problems.Problem(
+                    "Something went wrong on our side. Send the request again; if it stays, report the request id."
+                ),
+                request_id,
+            )
+        finally:
+            self._account(scope, state["status"], clock.monotonic() - started, request_id)
+
+    def _capped(self, scope: Scope, receive: Receive) -> Receive:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self.max_body_bytes:
+                return self._refusing(receive)
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _refusing(self, receive: Receive) -> Receive:
+        async def refused() -> Message:
+            raise self._too_large()
+
+        return refused
+
+    def _too_large(self) -> problems.PayloadTooLarge:
+        return problems.PayloadTooLarge(
+            f"The body is larger than {self.max_body_bytes} bytes. Split it, or use an import for bulk data."
+        )
+
+    def _account(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        route = scope.get("route")
+        template = getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        REQUESTS.labels(method, template, status).inc()
+        REQUEST_SECONDS.labels(method, template).observe(seconds)
+        if self.access_log:
+            log.info(
+                "request",
+                method=method,
+                route=template,
+                status=status,
+                ms=round(seconds * 1000, 2),
+                request_id=request_id,
+            )
+
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.match(value):
+            return str(value.decode())
+    return str(new_id())
+
+
+def _limit_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    limit = scope.get("crm.limit")
+    if limit is None:
+        return []
+    policy, verdict = limit
+    return [
+        (b"ratelimit-policy", policy.encode()),
+        (b"ratelimit", f'"default";r={verdict.remaining};t={verdict.reset_seconds}'.encode()),
+    ]
+
+
+def _place(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return "" if frame is None else f"{frame.tb_frame.f_code.co_filename.rpartition('/')[2]}:{frame.tb_lineno}"
+
+
+async def _answer(send: Send, problem: problems.Problem, request_id: str) -> None:
+    content = problems.render(problem, request_id)
+    headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(content)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,152 @@
+"""A resource's catalogue of fields: the one list of what can be filtered, sorted and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from sqlalchemy import Column, Table
+
+from crm_api.kit.tables import Sensitivity
+
+Kind = Literal["text", "uuid", "integer", "instant", "date", "boolean", "choice", "key", "words"]
+Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in"]
+
+_OPERATORS: dict[Kind, tuple[Operator, ...]] = {
+    "text": ("eq", "in"),
+    "uuid": ("eq", "in"),
+    "integer": ("eq", "gt", "gte", "lt", "lte"),
+    "instant": ("eq", "gt", "gte", "lt", "lte"),
+    "date": ("eq", "gt", "gte", "lt", "lte"),
+    "boolean": ("eq",),
+    "choice": ("eq", "ne", "in"),
+    "key": ("eq", "in"),
+    "words": ("eq",),
+}
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_SCHEMA: dict[Kind, dict[str, Any]] = {
+    "text": {"type": "string", "maxLength": 500},
+    "uuid": {"type": "string", "format": "uuid"},
+    "integer": {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
+    "instant": {"type": "string", "format": "date-time"},
+    "date": {"type": "string", "format": "date"},
+    "boolean": {"type": "boolean"},
+    "choice": {"type": "string"},
+    "key": {"type": "string", "minLength": 1, "maxLength": 200},
+    "words": {"type": "string", "minLength": 2, "maxLength": 200},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a resource.
+
+    `column` for plain ones. A ``key`` field is looked up through key rows: `key_kind` names them and `normalize` gives a
+    value the form it is stored in.
+    """
+
+    name: str
+    kind: Kind
+    column: Column[Any] | None = None
+    key_kind: str | None = None
+    normalize: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    sortable: bool = False
+    filterable: bool = True
+    sensitivity: Sensitivity = "internal"
+    description: str = ""
+
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """What it can be compared by."""
+        return _OPERATORS[self.kind] if self.filterable else ()
+
+    def schema(self, operator: Operator) -> dict[str, Any]:
+        """JSON schema of the query parameter."""
+        if operator == "in":
+            return {"type": "string", "description": "Values separated by commas", "minLength": 1, "maxLength": 4000}
+        schema = dict(_SCHEMA[self.kind])
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        return schema
+
+    def parse(self, text: str) -> Any:
+        """A typed value from a query parameter; `ValueError` says in words what is expected."""
+        if "\x00" in text:
+            raise ValueError("must not hold the NUL character")
+        if self.kind == "uuid":
+            try:
+                return UUID(text)
+            except ValueError:
+                raise ValueError("must be a UUID") from None
+        if self.kind == "integer":
+            return _integer(text)
+        if self.kind == "instant":
+            try:
+                value = _INSTANT.validate_python(text) if not text.lstrip("-").replace(".", "").isdigit() else None
+            except ValidationError:
+                value = None
+            if value is None or not 1 < value.year < 9999:
+                raise ValueError("must be an RFC 3339 instant with a zone, such as 2026-11-22T09:00:00Z")
+            return value
+        if self.kind == "date":
+            try:
+                return date.fromisoformat(text) if len(text) == 10 else _no_date()
+            except ValueError:
+                raise ValueError("must be a date such as 2026-11-22") from None
+        return self._parse_text(text)
+
+    def _parse_text(self, text: str) -> Any:
+        if self.kind == "boolean":
+            if text not in {"true", "false"}:
+                raise ValueError("must be true or false")
+            return text == "true"
+        if self.choices and text not in self.choices:
+            raise ValueError(f"must be one of {', '.join(self.choices)}")
+        if len(text) > 500:
+            raise ValueError("is longer than 500 characters")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("is not well-formed text") from None
+        return self.normalize(text)
+
+
+def _no_date() -> date:
+    raise ValueError
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or not text.removeprefix("-").isdecimal() or not text.isascii() or abs(int(text)) > 2**53 - 1:
+        raise ValueError("must be a whole number of at most 2^53 - 1")
+    return int(text)
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """The fields of one resource and how its lists are read.
+
+    `default_sort` is a field's name, with ``-`` for descending. `key_table` holds the key rows, with the columns
+    ``kind``, ``value`` and `key_owner`.
+    """
+
+    resource: str
+    table: Table
+    fields: tuple[Field, ...]
+    default_sort: str
+    key_table: Table | None = None
+    key_owner: str = ""
+    by_name: dict[str, Field] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.by_name.update({item.name: item for item in self.fields})
+
+    @property
+    def sorts(self) -> list[str]:
+        """Every value `sort` takes."""
+        names = [item.name for item in self.fields if item.sortable]
+        return [sign + name for name in names for sign in ("", "-")]

@@ -1,0 +1,100 @@
+"""Pieces of request and response models that every resource shares."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from crm_api.kit import clock, money
+
+
+class Input(BaseModel):
+    """Base of everything a client sends: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Output(BaseModel):
+    """Base of everything we answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _currency(code: str) -> str:
+    if code not in money.CURRENCIES:
+        raise ValueError("is not an ISO 4217 currency code in capitals")
+    return code
+
+
+def _zone(name: str) -> str:
+    clock.zone(name)
+    return name
+
+
+def _sane(instant: datetime) -> datetime:
+    if not 1900 <= instant.year <= 2200:
+        raise ValueError("must lie between the years 1900 and 2200")
+    return instant
+
+
+def _trimmed(value: str) -> str:
+    value = value.strip()
+    if not value:
+        raise ValueError("must not be blank")
+    return value
+
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency), Field(examples=["UAH"])]
+TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
+Instant = Annotated[AwareDatetime, AfterValidator(_sane)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_trimmed)]
+ShortText = Annotated[str, StringConstraints(max_length=500)]
+LongText = Annotated[str, StringConstraints(max_length=10_000)]
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+Language = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35), Field(examples=["uk"])
+]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(examples=["UA"])]
+
+
+class Money(BaseModel):
+    """An amount in integer minor units by the currency's ISO 4217 exponent."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"amount": 12550, "currency": "UAH"}]}
+    )
+
+    amount: Annotated[int, Field(ge=-money.MAX_MINOR, le=money.MAX_MINOR, strict=True)]
+    currency: Currency
+
+
+class PositiveMoney(Money):
+    """Money above zero."""
+
+    amount: Annotated[int, Field(gt=0, le=money.MAX_MINOR, strict=True)]
+
+
+class ExternalId(BaseModel):
+    """The same thing's id in another system; kept for ever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    system: Code
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class Versioned(Output):
+    """What every stored resource answers."""
+
+    id: UUID
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+def money_or_none(amount: int | None, currency: str | None) -> dict[str, Any] | None:
+    """The API's money object, or null where the amount is not known."""
+    return None if amount is None or currency is None else {"amount": amount, "currency": currency}

@@ -1,0 +1,50 @@
+"""What clients send and get of members."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict
+
+from crm_api.kit.schemas import Input, Name, Output, Versioned
+from crm_api.organizations.schemas import LowerEmail, NotNull
+
+Role = Literal["owner", "admin", "fundraiser", "volunteer_coordinator", "finance", "viewer"]
+
+
+class MemberCreate(Input):
+    """A new member: whoever signs in with this verified e-mail address."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"email": "olena@example.org", "name": "Олена", "role": "fundraiser"}]}
+    )
+
+    email: LowerEmail
+    name: Name | None = None
+    role: Role
+
+
+class MemberPatch(Input):
+    """Changes to a member (JSON merge patch)."""
+
+    name: Name | None = None
+    role: Annotated[Role | None, NotNull] = None
+    status: Annotated[Literal["active", "disabled"] | None, NotNull] = None
+
+
+class MemberRead(Versioned):
+    """A person who may act for the organization, with a role."""
+
+    email: str
+    name: str | None
+    role: str
+    status: str
+
+
+class MemberPage(Output):
+    """A page of members."""
+
+    data: list[MemberRead]
+    has_more: bool
+    next_cursor: str | None
+    total: int | None = None

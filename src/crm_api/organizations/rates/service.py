@@ -1,0 +1,69 @@
+"""Verbs of exchange rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_api.audit.service import record
+from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.ids import new_id
+from crm_api.organizations.models import exchange_rates
+from crm_api.organizations.rates.facts import RateAdded
+from crm_api.organizations.rates.schemas import ExchangeRateCreate
+from crm_api.outbox.service import emit
+
+_READ = ("id", "source_currency", "target_currency", "rate_date", "origin", "created_at")
+_KEY = ("organization_id", "source_currency", "target_currency", "rate_date")
+_INSERT = insert(exchange_rates).values({column.name: bindparam(column.name) for column in exchange_rates.c})
+_UPSERT = prepare(
+    _INSERT.on_conflict_do_update(
+        index_elements=_KEY, set_={"rate": _INSERT.excluded.rate, "origin": _INSERT.excluded.origin}
+    ).returning(exchange_rates)
+)
+_ON = prepare(
+    select(exchange_rates.c.rate, exchange_rates.c.rate_date)
+    .where(
+        exchange_rates.c.organization_id == bindparam("organization_id"),
+        exchange_rates.c.source_currency == bindparam("source"),
+        exchange_rates.c.target_currency == bindparam("target"),
+        exchange_rates.c.rate_date <= bindparam("day"),
+    )
+    .order_by(exchange_rates.c.rate_date.desc())
+    .limit(1)
+)
+
+
+def decimal_string(value: Decimal) -> str:
+    """A rate as the API writes it: plain digits, no trailing zeros."""
+    return format(value.normalize(), "f")
+
+
+def to_read(row: Row | Mapping[str, Any]) -> dict[str, Any]:
+    """An exchange rate as the API shows it."""
+    return {**{name: row[name] for name in _READ}, "rate": decimal_string(row["rate"])}
+
+
+async def put_rate(session: WriteSession, body: ExchangeRateCreate) -> tuple[dict[str, Any], bool]:
+    """Add the rate of a day, or replace it; whether it was added."""
+    values = {**body.model_dump(), "rate": Decimal(body.rate), "id": new_id(), "created_at": session.now}
+    row = await session.fetch_row(_UPSERT, **values)
+    assert row is not None
+    is_new = row["id"] == values["id"]
+    record(session, f"exchange_rate.{'created' if is_new else 'updated'}", "exchange_rate", row["id"])
+    emit(
+        session,
+        RateAdded(source_currency=body.source_currency, target_currency=body.target_currency, rate_date=body.rate_date),
+    )
+    return to_read(row), is_new
+
+
+async def newest_rate(session: ReadSession, source: str, target: str, day: date) -> tuple[Decimal, date] | None:
+    """Main units of `target` for one of `source`, by the newest rate known for the day, and the rate's own day."""
+    row = await session.fetch_row(_ON, source=source, target=target, day=day)
+    return None if row is None else (row["rate"], row["rate_date"])

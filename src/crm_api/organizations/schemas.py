@@ -1,0 +1,84 @@
+"""What clients send and get of their organization."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from crm_api.kit.schemas import Input, Instant, Language, Name, TimeZone, Versioned
+
+
+def _given(value: Any) -> Any:
+    if value is None:
+        raise PydanticCustomError("null_not_allowed", "cannot be removed; send a value or leave it out")
+    return value
+
+
+def _email(address: str) -> str:
+    try:
+        return validate_email(address.strip(), check_deliverability=False, allow_smtputf8=True).normalized.lower()
+    except EmailNotValidError:
+        raise ValueError("is not an e-mail address") from None
+
+
+NotNull = AfterValidator(_given)
+"""For members of a merge patch that can be left out but not removed."""
+LowerEmail = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=254),
+    AfterValidator(_email),
+    Field(examples=["olena@example.org"]),
+]
+"""An e-mail address, checked in form only and stored in lower case."""
+Website = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s\x00-\x1f]+$", max_length=500),
+    Field(examples=["https://example.org"]),
+]
+PostalAddress = Annotated[str, StringConstraints(max_length=1000)]
+
+
+class OrganizationPatch(Input):
+    """Changes to the organization (JSON merge patch). Mode and currency are for good."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"timezone": "Europe/Kyiv", "language": "uk", "website": "https://example.org"}]
+        }
+    )
+
+    name: Annotated[Name | None, NotNull] = None
+    timezone: Annotated[TimeZone | None, NotNull] = None
+    language: Annotated[Language | None, NotNull] = None
+    website: Website | None = None
+    reply_email: LowerEmail | None = None
+    postal_address: PostalAddress | None = None
+    fiscal_year_start_month: Annotated[Annotated[int, Field(ge=1, le=12)] | None, NotNull] = None
+
+
+class TestClock(Input):
+    """Where the clock of a test organization stands; null lets it run with the machine's again."""
+
+    __test__ = False
+    model_config = ConfigDict(json_schema_extra={"examples": [{"now": "2027-01-01T00:00:00Z"}]})
+
+    now: Instant | None
+
+
+class OrganizationRead(Versioned):
+    """The organization: the tenant that everything else belongs to."""
+
+    name: str
+    mode: str
+    currency: str
+    timezone: str
+    language: str
+    website: str | None
+    reply_email: str | None
+    postal_address: str | None
+    fiscal_year_start_month: int
+    test_clock: datetime | None

@@ -1,0 +1,113 @@
+"""Facts: frozen, past-tense statements that something happened, and who wants to hear of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from crm_api.kit.db import Tenant, WriteSession
+
+
+class Fact(BaseModel):
+    """Base of facts. Payloads are thin: ids and codes, no personal data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed row of work."""
+
+    id: UUID
+    subscriber: str
+    payload: dict[str, Any]
+    attempts: int
+    lease: UUID
+    expired_wait: bool = False
+    """The row was waiting for something that did not come by its deadline."""
+
+
+class Wait(Exception):
+    """Raised by a handler: nothing was done; look again when `key` is woken, or at the deadline."""
+
+    def __init__(self, key: str, seconds: float) -> None:
+        super().__init__(key)
+        self.key = key
+        self.seconds = seconds
+
+
+class GiveUp(Exception):
+    """Raised by a handler: no retry can help; `reason` says why and what a person can do."""
+
+
+class Context(Protocol):
+    """What the worker lends to handlers beside the session: database and outside services."""
+
+    def write(self, tenant: Tenant) -> Any: ...
+
+
+Handler = Callable[[WriteSession, Job], Awaitable[None]]
+OutsideHandler = Callable[[Any, Tenant, Job], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """One reaction to facts.
+
+    `handle` runs inside the transaction that also marks the row done: exactly once in effect. `outside` is for calls to
+    other systems: it runs without a transaction and finishes the row itself through the runner's context.
+    """
+
+    name: str
+    facts: tuple[type[Fact], ...]
+    handle: Handler | None = None
+    outside: OutsideHandler | None = None
+    wants: Callable[[Any], bool] = lambda _: True
+    on_dead: Handler | None = None
+    """What to record, in the same transaction, when the row is given up."""
+    max_attempts: int = 12
+    lease: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Recurring work of every organization, at local times of its own zone.
+
+    Each occurrence is a row, so it cannot run twice; missed ones are caught up, the newest `catch_up` of them.
+    """
+
+    name: str
+    fact: type[Fact]
+    every: timedelta
+    at_hour: int = 3
+    """Local hour, for daily schedules."""
+    catch_up: int = 1
+
+
+@dataclass(slots=True)
+class Registry:
+    """Who reacts to what; filled once by `crm_api.registry`."""
+
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    by_fact: dict[type[Fact], list[Subscriber]] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Add a reaction; names are unique for ever, since rows carry them."""
+        if subscriber.name in self.subscribers:
+            raise ValueError(f"two subscribers named {subscriber.name}")
+        self.subscribers[subscriber.name] = subscriber
+        for fact in subscriber.facts:
+            self.by_fact.setdefault(fact, []).append(subscriber)
+
+    def schedule(self, schedule: Schedule) -> None:
+        """Add recurring work."""
+        self.schedules[schedule.name] = schedule
+
+
+REGISTRY = Registry()

@@ -1,0 +1,40 @@
+"""Housekeeping of the outbox and of stored answers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from crm_api.kit import clock
+from crm_api.kit.db import WriteSession, prepare
+from crm_api.outbox.facts import Fact, Job, Registry, Schedule, Subscriber
+
+KEEP_DONE = timedelta(days=7)
+
+
+class HousekeepingDue(Fact):
+    """Old finished work is to be removed."""
+
+    occurrence: datetime
+
+
+_PRUNE_JOBS = prepare(
+    text("DELETE FROM jobs WHERE organization_id = :organization_id AND state = 'done' AND finished_at < :before")
+)
+_PRUNE_OCCURRENCES = prepare(
+    text("DELETE FROM schedule_occurrences WHERE organization_id = :organization_id AND recorded_at < :before")
+)
+
+
+async def prune(session: WriteSession, job: Job) -> None:
+    """Remove finished rows that nobody will ask for any more."""
+    now = clock.utc_now()
+    await session.execute(_PRUNE_JOBS, before=now - KEEP_DONE)
+    await session.execute(_PRUNE_OCCURRENCES, before=now - timedelta(days=400))
+
+
+def register(registry: Registry) -> None:
+    """Subscribe to facts."""
+    registry.subscribe(Subscriber("outbox.prune", (HousekeepingDue,), handle=prune))
+    registry.schedule(Schedule("outbox.housekeeping", HousekeepingDue, every=timedelta(days=1), at_hour=4))

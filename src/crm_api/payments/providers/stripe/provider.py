@@ -1,0 +1,113 @@
+"""Stripe as a `Provider`: the table of event types, and the parts put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from crm_api.payments.provider import Envelope, Interpretation
+from crm_api.payments.providers.stripe import (
+    charges,
+    checkouts,
+    fetch,
+    intents,
+    invoices,
+    plans,
+    reversals,
+    samples,
+    signature,
+)
+from crm_api.payments.providers.stripe.reading import Event, Handler, at, ident, ignore, instant, mapping, text
+
+HANDLERS: dict[str, Handler] = {
+    **intents.HANDLERS,
+    **charges.HANDLERS,
+    **reversals.HANDLERS,
+    **checkouts.HANDLERS,
+    **invoices.HANDLERS,
+    **plans.HANDLERS,
+    "payment_intent.partially_funded": lambda event: ignore("partially_funded"),
+}
+"""Every event type that is understood. Whatever else comes is kept and changes nothing."""
+
+
+class StripeCredentials(BaseModel):
+    """What a charity enters for its Stripe account. The prefixes keep one kind of key from being pasted as another."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    webhook_secret: str = Field(pattern=r"^whsec_[!-~]+$", max_length=255, repr=False)
+    """Signing secret of the webhook endpoint."""
+    api_key: str | None = Field(default=None, pattern=r"^(sk|rk)_[A-Za-z0-9_]+$", max_length=255, repr=False)
+    """Secret or (better) restricted key that may read payments; only needed to look up what a webhook left out."""
+
+
+class StripeProvider:
+    """Stripe's words in ours. See the modules of this package for each kind of object."""
+
+    name = "stripe"
+    credentials: type[BaseModel] = StripeCredentials
+
+    def verify(self, *, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
+        """Check ``Stripe-Signature`` over the raw bytes; see `signature.verify`."""
+        signature.verify(body=body, headers=headers, secrets=secrets, now=now)
+
+    def envelope(self, body: bytes) -> Envelope:
+        """Read the frame of a delivery. Without a usable id the digest of the bytes is the key."""
+        try:
+            payload = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            payload = None
+        live = at(payload, "livemode")
+        return Envelope(
+            event_id=ident(at(payload, "id")) or f"sha256:{sha256(body).hexdigest()}",
+            event_type=text(at(payload, "type"), 128) or "unknown",
+            mode=None if not isinstance(live, bool) else "live" if live else "test",
+            occurred_at=_stated_at(at(payload, "created")),
+        )
+
+    def interpret(self, payload: Any) -> Interpretation:
+        """Say what the event means. Thin (v2) events carry no object; they are notifications to fetch something."""
+        if not isinstance(payload, dict):
+            return ignore("malformed")
+        if payload.get("object") == "v2.core.event":
+            return ignore("thin_event")
+        kind = payload.get("type")
+        handler = HANDLERS.get(kind) if isinstance(kind, str) else None
+        if handler is None or not isinstance(kind, str):
+            return ignore("unknown_type")
+        obj, moment = at(payload, "data", "object"), instant(payload.get("created"))
+        if not isinstance(obj, dict) or moment is None:
+            return ignore("malformed")
+        return handler(Event(kind, obj, moment, mapping(at(payload, "data", "previous_attributes"))))
+
+    async def fetch_payment(
+        self, client: httpx.AsyncClient, credentials: Mapping[str, str], ref: str
+    ) -> list[Interpretation]:
+        """Ask Stripe's REST API for the payment that `ref` names; see `fetch`."""
+        return await fetch.fetch_payment(client, credentials, ref, self.interpret)
+
+    def sample(self, event_type: str, *, now: datetime, seed: str) -> dict[str, Any]:
+        """A realistic event; all events of one seed are about one payment, donor and plan. See `samples`."""
+        return samples.sample(event_type, now=now, seed=seed)
+
+    def sign(self, body: bytes, *, secret: str, now: datetime) -> dict[str, str]:
+        """The headers Stripe would send with `body`."""
+        return signature.sign(body, secret=secret, now=now)
+
+
+def _stated_at(value: Any) -> datetime | None:
+    """The event's time: Unix seconds in classic events, ISO 8601 in thin ones."""
+    if not isinstance(value, str):
+        return instant(value)
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

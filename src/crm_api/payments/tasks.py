@@ -1,0 +1,103 @@
+"""What the payments tier does about facts: handle inbox events, ask providers for payments we have not heard of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from crm_api.kit import http
+from crm_api.kit.db import Tenant, WriteSession
+from crm_api.outbox.facts import Job, Registry, Subscriber, Wait
+from crm_api.outbox.service import emit
+from crm_api.payments import apply as applying
+from crm_api.payments.connections import service as connections
+from crm_api.payments.facts import PaymentEventReceived, PaymentMissing
+from crm_api.payments.inbox import service as inbox
+from crm_api.payments.providers import PROVIDERS
+
+UNMATCHED_AFTER_SECONDS = 3600.0
+
+
+async def apply_event(session: WriteSession, job: Job) -> None:
+    """Handle one inbox event: apply it, ignore it with a reason, or let it wait for its payment."""
+    event = await inbox.lock_event(session, UUID(job.payload["event_id"]))
+    if event["state"] in {"handled", "ignored"}:
+        return
+    provider = PROVIDERS[event["provider"]]
+    envelope = provider.envelope(event["body"])
+    if envelope.mode is not None and envelope.mode != session.tenant.mode:
+        reason = f"{envelope.mode}_event_in_{session.tenant.mode}_organization"
+        await inbox.mark(session, event["id"], "ignored", reason=reason)
+        return
+    try:
+        payload: Any = orjson.loads(event["body"])
+    except ValueError:
+        await inbox.mark(session, event["id"], "ignored", reason="not_json")
+        return
+    said = provider.interpret(payload)
+    if said.payment is None and said.plan is None:
+        await inbox.mark(session, event["id"], "ignored", reason=said.ignored or "nothing_to_do")
+        return
+    try:
+        applied = await applying.apply(session, event["connection_id"], event["provider"], said)
+    except applying.PaymentUnknown as unknown:
+        await _wait(session, job, event, unknown.ref)
+        return
+    await inbox.mark(session, event["id"], "handled", gift_id=applied.gift_id)
+    if applied.refs:
+        await session.flush()
+        await inbox.wake(session, [applying.wait_key(event["connection_id"], ref) for ref in applied.refs])
+
+
+async def _wait(session: WriteSession, job: Job, event: Any, ref: str) -> None:
+    key = applying.wait_key(event["connection_id"], ref)
+    if job.expired_wait:
+        await inbox.mark(session, event["id"], "unmatched", reason="the payment it names has not arrived", wait_key=key)
+        return
+    if event["state"] != "waiting":
+        missing = PaymentMissing(event_id=event["id"], connection_id=event["connection_id"], ref=ref)
+        emit(session, missing, delay=timedelta(seconds=1))
+    await inbox.mark(session, event["id"], "waiting", reason=f"waits for {ref}", wait_key=key)
+    raise Wait(key, UNMATCHED_AFTER_SECONDS)
+
+
+async def event_failed(session: WriteSession, job: Job) -> None:
+    """The event cannot be handled: say so in the inbox, where it can be replayed."""
+    await inbox.mark(session, UUID(job.payload["event_id"]), "failed", reason="see the job's last_error, then replay")
+
+
+async def fetch_payment(runner: Any, tenant: Tenant, job: Job) -> None:
+    """Ask the provider for a payment that an event names. Without an API key there is nothing to ask with."""
+    connection_id, ref = UUID(job.payload["connection_id"]), job.payload["ref"]
+    async with runner.write(tenant) as session:
+        event = await inbox.get_event(session, UUID(job.payload["event_id"]))
+        row = await connections.get_connection(session, connection_id)
+        opened = connections.open_connection(runner.vault, tenant, row)
+        if event["state"] != "waiting" or not opened.credentials.get("api_key"):
+            await runner.finish(session, job)
+            return
+    provider = PROVIDERS[opened.provider]
+    async with http.client(opened.provider) as client:
+        found = await provider.fetch_payment(client, opened.credentials, ref)
+    async with runner.write(tenant) as session:
+        await runner.finish(session, job)
+        for said in found:
+            try:
+                applied = await applying.apply(session, connection_id, opened.provider, said)
+            except applying.PaymentUnknown:
+                continue
+            await session.flush()
+            await inbox.wake(session, [applying.wait_key(connection_id, one) for one in applied.refs])
+
+
+def register(registry: Registry) -> None:
+    """Subscribe to facts."""
+    registry.subscribe(
+        Subscriber(inbox.APPLY, (PaymentEventReceived,), handle=apply_event, on_dead=event_failed, max_attempts=15)
+    )
+    registry.subscribe(
+        Subscriber("payments.fetch_payment", (PaymentMissing,), outside=fetch_payment, lease=timedelta(seconds=90))
+    )

@@ -1,0 +1,40 @@
+"""What scoring does about facts: step the donor after each gift, rebuild everybody at night."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded, GiftsRestated
+from crm_api.donations.recurring.facts import PlanChanged
+from crm_api.kit.db import WriteSession
+from crm_api.outbox.facts import Job, Registry, Schedule, Subscriber
+from crm_api.scoring import service
+from crm_api.scoring.facts import ScoringDue
+
+
+async def follow_gift(session: WriteSession, job: Job) -> None:
+    """Refresh the donor of a gift or plan, and the donor it belonged to before."""
+    contacts = {job.payload.get("contact_id"), job.payload.get("previous_contact_id")} - {None}
+    for contact_id in sorted(contacts):
+        await service.refresh_donor(session, UUID(contact_id))
+
+
+async def rebuild(session: WriteSession, job: Job) -> None:
+    """Rebuild the organization's scores."""
+    await service.rebuild(session)
+
+
+def _has_donor(fact: GiftRecorded | GiftChanged | PlanChanged) -> bool:
+    return fact.contact_id is not None or getattr(fact, "previous_contact_id", None) is not None
+
+
+def register(registry: Registry) -> None:
+    """Subscribe to facts."""
+    registry.subscribe(
+        Subscriber(
+            "scoring.follow_gift", (GiftRecorded, GiftChanged, PlanChanged), handle=follow_gift, wants=_has_donor
+        )
+    )
+    registry.subscribe(Subscriber("scoring.rebuild", (ScoringDue, GiftsRestated), handle=rebuild, max_attempts=5))
+    registry.schedule(Schedule("scoring.nightly", ScoringDue, every=timedelta(days=1), at_hour=3))
