@@ -1,4 +1,4 @@
-"""What every migration that adds a tenant table does with it: row-level security, and privileges of the service role."""
+"""What every migration that adds a tenant table does with it: row-level security, privileges of the service role."""
 
 from __future__ import annotations
 

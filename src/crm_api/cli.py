@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -151,7 +150,7 @@ def openapi(
     from crm_api.app import create_app
     from crm_api.settings import Settings as Plain
 
-    plain = Plain(environment="test")  # type: ignore[call-arg]
+    plain = Plain(environment="test")
     text = json.dumps(create_app(plain).openapi(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     path = Path("openapi/openapi.json")
     if write:
@@ -291,4 +290,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

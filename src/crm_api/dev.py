@@ -1,5 +1,5 @@
-"""`crm-api dev`: everything from nothing. Embedded Postgres and Valkey, migrations, an organization and its key, the API
-and a worker as processes of their own, letters as files."""
+"""`crm-api dev`: everything from nothing. Embedded Postgres and Valkey, migrations, an organization and its key, the
+API and a worker as processes of their own, letters as files."""
 
 from __future__ import annotations
 
@@ -213,7 +213,8 @@ class Dev:
         if self.options.ready_file is not None:
             _write_private(self.options.ready_file, facts)
         self.say(
-            f"\ncrm-api is ready.\n\n  API       {base_url}\n  Docs      {base_url}/docs\n  Key       {state['api_key']}\n"
+            f"\ncrm-api is ready.\n\n  API       {base_url}\n  Docs      {base_url}/docs\n"
+            f"  Key       {state['api_key']}\n"
             f"  Letters   {self.mail}\n\nTry:  crm-api simulate stripe payment_intent.succeeded\nStop: Ctrl-C\n"
         )
 

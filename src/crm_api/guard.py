@@ -23,8 +23,8 @@ def trouble_of(row: Any) -> str | None:
     """What is wrong with a role, in words, or nothing."""
     if row["bypasses"]:
         return (
-            f"The role {row['name']} in DATABASE_URL bypasses row-level security, so organizations would see each other. "
-            "Use a role that is neither superuser nor BYPASSRLS; `crm-api migrate` creates it."
+            f"The role {row['name']} in DATABASE_URL bypasses row-level security: organizations would see "
+            "each other. Use a role that is neither superuser nor BYPASSRLS; `crm-api migrate` creates it."
         )
     if row["owns"]:
         return (

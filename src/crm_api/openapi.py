@@ -164,5 +164,5 @@ def _declare_problems(operation: dict[str, Any], route: Route | None) -> None:
             },
         )
     operation["responses"] = dict(sorted(kept.items()))
-    if route is not None and "GET" in route.methods and "{" in route.path and "200" in kept:
+    if route is not None and "GET" in (route.methods or ()) and "{" in route.path and "200" in kept:
         operation["responses"].setdefault("304", {"description": "Not modified since the ETag in If-None-Match"})

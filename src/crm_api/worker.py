@@ -138,7 +138,8 @@ class Worker:
         from arq.worker import Worker as ArqWorker
         from arq.worker import func
 
-        async def look(_: dict[Any, Any], organizations: list[str]) -> None:
+        async def look(_: Any, *arguments: Any, **__: Any) -> None:
+            organizations: list[str] = arguments[0]
             for one in organizations:
                 try:
                     await self.look(UUID(one))

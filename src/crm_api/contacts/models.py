@@ -1,7 +1,7 @@
 """Contacts: one row per person or organization, with the key rows it is found by.
 
-The repeated parts (e-mails, phones, addresses, tags) live in the row as JSON documents, because they are always read and
-written with it. What they are *searched* by are rows of `contact_keys`, a plain btree led by the organization: under
+The repeated parts (e-mails, phones, addresses, tags) live in the row as JSON documents, because they are always read
+and written with it. What they are *searched* by are rows of `contact_keys`, a btree led by the organization: under
 row-level security only leakproof comparisons use an index, so GIN and ``->>`` are of no use here. One function
 (`repository.key_rows`) derives the keys, in the transaction that writes the row.
 """

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Text, bindparam, func, select, text
 
 from crm_api.contacts.fields import fold_email
 from crm_api.contacts.models import contact_external_ids, contact_keys, contacts
-from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.names import fold, words
 
 _ORG = bindparam("organization_id")
@@ -62,7 +62,7 @@ _DROP_EXTERNAL_IDS = prepare(
 _LOCK_NAME = prepare(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
 
 
-def key_rows(contact: Mapping[str, Any]) -> list[tuple[str, str]]:
+def key_rows(contact: RowLike) -> list[tuple[str, str]]:
     """The keys a contact is found by: the one place that derives them."""
     keys = [("email", fold_email(item["address"])) for item in contact["emails"]]
     keys += [("phone", item["number"]) for item in contact["phones"]]

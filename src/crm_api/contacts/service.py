@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from crm_api.contacts import repository
 from crm_api.contacts.facts import ContactCreated, ContactUpdated
 from crm_api.contacts.models import contacts
 from crm_api.contacts.schemas import ContactCreate, ContactPatch
-from crm_api.kit.db import ReadSession, Row, WriteSession
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.kit.names import full_name, split_name
 from crm_api.kit.problems import Invalid, NotFound
@@ -25,12 +24,12 @@ _READ = (
 )  # fmt: skip
 
 
-def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+def to_read(row: RowLike) -> dict[str, Any]:
     """A contact as the API shows it."""
     return {name: row[name] for name in _READ}
 
 
-def display_name(values: Mapping[str, Any]) -> str:
+def display_name(values: RowLike) -> str:
     """How the contact is shown: its name, else its first e-mail or phone."""
     if values["kind"] == "organization" and values["organization_name"]:
         return str(values["organization_name"])

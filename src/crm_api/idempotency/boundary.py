@@ -231,7 +231,7 @@ class Route(APIRoute):
             parameters.append(
                 _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
             )
-        if self.guard is not None and self.guard.write and "POST" in self.methods:
+        if self.guard is not None and self.guard.write and "POST" in (self.methods or ()):
             parameters.append(
                 _header("Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]{1,255}$")
             )
@@ -249,7 +249,7 @@ class Route(APIRoute):
             found |= {400, 415}
         if self.conditional:
             found.add(412)
-        if self.methods & {"POST", "PUT", "PATCH", "DELETE"}:
+        if (self.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}:
             found |= {400, 409}
         return sorted(found)
 

@@ -10,7 +10,7 @@ transaction, begun and given its tenant in one trip; services never commit it, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from crm_api.kit import clock, problems
 
 Row = asyncpg.Record
+RowLike = Mapping[str, Any] | asyncpg.Record
 _DIALECT: Any = asyncpg_dialect.dialect()
 
 
@@ -44,7 +45,8 @@ class Statement:
         }
         inner = f"SELECT i.* FROM ({self.sql}) i WHERE _tenant.v IS NOT NULL OFFSET 0"
         self._bound = (
-            f"WITH _tenant AS MATERIALIZED (SELECT set_config('crm.organization_id', ${len(self.names) + 1}, true) AS v) "
+            "WITH _tenant AS MATERIALIZED "
+            f"(SELECT set_config('crm.organization_id', ${len(self.names) + 1}, true) AS v) "
             f"SELECT q.* FROM _tenant, LATERAL ({inner}) q"
         )
 
@@ -373,11 +375,3 @@ class Database:
                 raise
             if not session.done:
                 await session.commit()
-
-
-Work = Callable[[WriteSession], Awaitable[Any]]
-
-
-def array_of(values: Sequence[Any]) -> list[Any]:
-    """A list for an array parameter."""
-    return list(values)

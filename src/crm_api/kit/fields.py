@@ -45,8 +45,8 @@ _SCHEMA: dict[Kind, dict[str, Any]] = {
 class Field:
     """One field of a resource.
 
-    `column` for plain ones. A ``key`` field is looked up through key rows: `key_kind` names them and `normalize` gives a
-    value the form it is stored in.
+    `column` for plain ones. A ``key`` field is looked up through key rows: `key_kind` names them and `normalize` gives
+    a value the form it is stored in.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Verbs of simple versioned resources: rows that a client creates, reads and patches, without follow-up of their own."""
+"""Verbs of simple versioned resources: rows that a client creates, reads and patches, without follow-up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from sqlalchemy import Table
 
-from crm_api.kit.db import ReadSession, Row, WriteSession
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Invalid
 from crm_api.kit.updates import get_row, update_row
@@ -21,7 +21,7 @@ def _columns(table: Table) -> tuple[str, ...]:
     return tuple(str(column.name) for column in table.c if column.name != "organization_id")
 
 
-def to_read(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def to_read(table: Table, row: RowLike) -> dict[str, Any]:
     """The row as the API shows it: every column but the organization."""
     return {name: row[name] for name in _columns(table)}
 

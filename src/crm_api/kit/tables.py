@@ -1,4 +1,4 @@
-"""How tables are declared: one metadata, tenant tables with composite keys, and tags that say how private a column is."""
+"""How tables are declared: one metadata, tenant tables with composite keys, tags that say how private a column is."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ its lease cannot commit. A killed worker's rows come due again by themselves.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,7 +64,7 @@ class LeaseLost(Exception):
 
 def backoff(attempts: int, *, base: float = 1.0, cap: float = 6 * 3600) -> float:
     """Seconds until the next try: doubling, capped, with half of it random so that failures do not march in step."""
-    span = min(base * 2 ** (attempts - 1), cap)
+    span = min(base * 2.0 ** (attempts - 1), cap)
     return span / 2 + random.uniform(0, span / 2)  # noqa: S311 (jitter, not a secret)
 
 
@@ -92,6 +93,8 @@ class Runner:
         self._draining: dict[UUID, bool] = {}
         self._held: dict[UUID, tuple[Tenant, Job]] = {}
         self._running = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self.stopping = False
 
     def _lease_of(self, subscriber: Subscriber) -> float:
@@ -143,6 +146,7 @@ class Runner:
             started = clock.monotonic()
             outcome = "done"
             self._running += 1
+            self._quiet.clear()
             try:
                 async with asyncio.timeout(self._leases.get(job.subscriber, self._lease)):
                     outcome = await self._run(tenant, job)
@@ -154,6 +158,8 @@ class Runner:
                 outcome = await self._failed(tenant, job, error)
             finally:
                 self._running -= 1
+                if not self._running:
+                    self._quiet.set()
             self._held.pop(job.id, None)
             JOBS.labels(job.subscriber, outcome).inc()
             JOB_SECONDS.labels(job.subscriber).observe(clock.monotonic() - started)
@@ -217,9 +223,8 @@ class Runner:
 
     async def idle(self, seconds: float) -> None:
         """Wait, but not longer, until what was started is finished."""
-        deadline = clock.monotonic() + seconds
-        while self._running and clock.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._quiet.wait(), seconds)
 
     async def give_back(self) -> None:
         """Return unfinished leases on shutdown, without spending an attempt."""

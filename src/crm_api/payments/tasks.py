@@ -46,9 +46,9 @@ async def apply_event(session: WriteSession, job: Job) -> None:
     except applying.PaymentUnknown as unknown:
         await _wait(session, job, event, unknown.ref)
         return
+    await session.flush()
     await inbox.mark(session, event["id"], "handled", gift_id=applied.gift_id)
     if applied.refs:
-        await session.flush()
         await inbox.wake(session, [applying.wait_key(event["connection_id"], ref) for ref in applied.refs])
 
 

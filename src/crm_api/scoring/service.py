@@ -10,7 +10,6 @@ from crm_api.donations.gifts.service import note_donor
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, WriteSession
 from crm_api.kit.ids import new_id
-from crm_api.kit.money import Money
 from crm_api.kit.problems import NotFound
 from crm_api.kit.schemas import money_or_none
 from crm_api.outbox.service import emit
@@ -130,10 +129,7 @@ async def rebuild(session: WriteSession) -> int:
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
-    value = reason.value
-    if isinstance(value, Money):
-        value = value.as_json()
-    return {"rule": reason.rule, "field": reason.field, "value": value, "verdict": reason.verdict}
+    return {"rule": reason.rule, "field": reason.field, "value": reason.value, "verdict": reason.verdict}
 
 
 async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | None) -> dict[str, Any]:

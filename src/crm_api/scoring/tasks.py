@@ -15,8 +15,8 @@ from crm_api.scoring.facts import ScoringDue
 
 async def follow_gift(session: WriteSession, job: Job) -> None:
     """Refresh the donor of a gift or plan, and the donor it belonged to before."""
-    contacts = {job.payload.get("contact_id"), job.payload.get("previous_contact_id")} - {None}
-    for contact_id in sorted(contacts):
+    named = (job.payload.get("contact_id"), job.payload.get("previous_contact_id"))
+    for contact_id in sorted({str(one) for one in named if one}):
         await service.refresh_donor(session, UUID(contact_id))
 
 

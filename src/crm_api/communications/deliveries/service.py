@@ -7,7 +7,6 @@ taken without saying so is marked `unknown` and never sent again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -20,7 +19,7 @@ from crm_api.communications.facts import LetterQueued
 from crm_api.communications.templates.catalogue import default_template, pick_language
 from crm_api.communications.templates.render import RenderedLetter, format_date, format_money, render_letter
 from crm_api.kit import clock
-from crm_api.kit.db import ReadSession, Row, Tenant, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, RowLike, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
 from crm_api.kit.problems import NotFound
@@ -92,7 +91,7 @@ _GET = prepare(
 )
 
 
-def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+def to_read(row: RowLike) -> dict[str, Any]:
     """A letter as the API shows it."""
     names = (
         "id", "kind", "channel", "contact_id", "language", "subject", "state", "reason", "created_at", "sent_at",

@@ -27,6 +27,6 @@ class GiftChanged(Fact):
 
 
 class GiftsRestated(Fact):
-    """Many gifts got their amount in the organization's currency at once, or a bulk load ended: rebuild, do not step."""
+    """Many gifts changed at once (an exchange rate, a bulk load): rebuild, do not step."""
 
     reason: str

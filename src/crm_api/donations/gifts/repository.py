@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select, text
 from crm_api.donations.gifts.balances import Entry
 from crm_api.donations.gifts.models import gift_external_ids, gift_payment_refs, gifts, payment_entries
 from crm_api.kit import clock
-from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 
 _ORG = bindparam("organization_id")
@@ -156,7 +156,7 @@ async def entry_rows(session: ReadSession, gift_id: UUID) -> list[Row]:
     return await session.fetch(_ENTRIES, gift_id=gift_id)
 
 
-def entry_of(row: Mapping[str, Any]) -> Entry:
+def entry_of(row: RowLike) -> Entry:
     """A stored entry as the pure functions take it."""
     return Entry(
         kind=row["kind"],

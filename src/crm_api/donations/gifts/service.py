@@ -17,7 +17,7 @@ from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
 from crm_api.donations.gifts.models import gifts
 from crm_api.donations.gifts.schemas import DonationCreate, RefundCreate
 from crm_api.kit import clock
-from crm_api.kit.db import ReadSession, Row, WriteSession
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import convert
 from crm_api.kit.problems import Conflict, Invalid, NotFound
@@ -26,7 +26,7 @@ from crm_api.organizations.rates.service import newest_rate
 from crm_api.outbox.service import emit
 
 
-def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+def to_read(row: RowLike) -> dict[str, Any]:
     """A gift as the API shows it."""
     currency = row["currency"]
     base = None
@@ -63,7 +63,7 @@ def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def shown(session: ReadSession, row: Mapping[str, Any]) -> dict[str, Any]:
+def shown(session: ReadSession, row: RowLike) -> dict[str, Any]:
     """A gift as the API shows it to this session's organization."""
     return to_read({**dict(row), "base_currency": session.tenant.currency})
 

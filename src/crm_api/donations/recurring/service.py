@@ -6,7 +6,6 @@ the same plan: the newest status wins, at the same time the one further along; l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -17,7 +16,7 @@ from sqlalchemy import bindparam, select, text
 from crm_api.audit.service import record
 from crm_api.donations.recurring.facts import PlanChanged
 from crm_api.donations.recurring.models import recurring_plans
-from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
 from crm_api.kit.problems import NotFound
@@ -67,7 +66,7 @@ class PlanStatement:
     campaign_id: UUID | None = None
 
 
-def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+def to_read(row: RowLike) -> dict[str, Any]:
     """A plan as the API shows it."""
     return {
         "id": row["id"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from crm_api.audit.service import record
 from crm_api.kit import clock
 from crm_api.kit.body import invalid_from
 from crm_api.kit.crypto import SecretsUnreadable, Vault
-from crm_api.kit.db import ReadSession, Row, Tenant, WriteSession
+from crm_api.kit.db import ReadSession, Row, RowLike, Tenant, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Invalid
 from crm_api.kit.updates import get_row, lock_row, update_row
@@ -30,7 +29,7 @@ class OpenConnection:
 
     __slots__ = ("credentials", "id", "provider", "secrets", "status", "tenant")
 
-    def __init__(self, row: Mapping[str, Any], tenant: Tenant, stored: dict[str, Any]) -> None:
+    def __init__(self, row: RowLike, tenant: Tenant, stored: dict[str, Any]) -> None:
         self.id: UUID = row["id"]
         self.provider: str = row["provider"]
         self.status: str = row["status"]
@@ -45,7 +44,7 @@ class OpenConnection:
             self.secrets.insert(0, secret)
 
 
-def open_connection(vault: Vault, tenant: Tenant, row: Mapping[str, Any]) -> OpenConnection:
+def open_connection(vault: Vault, tenant: Tenant, row: RowLike) -> OpenConnection:
     """Open a connection's secrets."""
     stored = orjson.loads(vault.open(tenant.id, row["id"], row["credentials"]))
     return OpenConnection(row, tenant, stored)
@@ -56,7 +55,7 @@ def webhook_path(provider: str, connection_id: UUID) -> str:
     return f"/v1/payments/webhooks/{provider}/{connection_id}"
 
 
-def to_read(row: Mapping[str, Any], *, vault: Vault, tenant: Tenant, public_url: str) -> dict[str, Any]:
+def to_read(row: RowLike, *, vault: Vault, tenant: Tenant, public_url: str) -> dict[str, Any]:
     """A connection as the API shows it: the names of its credentials only."""
     try:
         names = sorted(orjson.loads(vault.open(tenant.id, row["id"], row["credentials"]))["credentials"])

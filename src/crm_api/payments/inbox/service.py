@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, text
 
 from crm_api.audit.service import record
 from crm_api.kit import clock
-from crm_api.kit.db import Database, ReadSession, Row, WriteSession, prepare
+from crm_api.kit.db import Database, ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import BadRequest, NotFound
 from crm_api.outbox import service as outbox
@@ -116,7 +116,7 @@ async def receive(
     return bool(tag == "INSERT 0 1")
 
 
-def to_read(row: Mapping[str, Any]) -> dict[str, Any]:
+def to_read(row: RowLike) -> dict[str, Any]:
     """An event as the API shows it; never its body."""
     names = (
         "id", "connection_id", "provider", "provider_event_id", "event_type", "state", "reason", "occurred_at",
