@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import text
@@ -147,7 +147,7 @@ class Worker:
                     log.warning("look_failed", error=describe(error))
 
         return ArqWorker(
-            functions=[func(look, name=doorbell.JOB, keep_result=0, max_tries=1, timeout=300)],
+            functions=[func(cast("Any", look), name=doorbell.JOB, keep_result=0, max_tries=1, timeout=300)],
             queue_name=doorbell.QUEUE,
             redis_settings=doorbell.redis_settings(self.settings.redis_url, retries=3),
             poll_delay=self.settings.doorbell_poll_seconds,

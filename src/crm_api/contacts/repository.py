@@ -13,7 +13,7 @@ from crm_api.contacts.models import contact_external_ids, contact_keys, contacts
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.names import fold, words
 
-_ORG = bindparam("organization_id")
+_ORG: Any = bindparam("organization_id")
 GET = prepare(select(contacts).where(contacts.c.organization_id == _ORG, contacts.c.id == bindparam("id")))
 _LOCK = prepare(
     select(contacts)

@@ -28,7 +28,7 @@ from crm_api.kit import clock, problems
 
 Row = asyncpg.Record
 RowLike = Mapping[str, Any] | asyncpg.Record
-_DIALECT: Any = asyncpg_dialect.dialect()
+_DIALECT: Any = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 
 
 class Statement:
@@ -116,7 +116,8 @@ class ReadSession:
         values["organization_id"] = self.organization_id
         arguments = statement.arguments(values)
         async with self._database.connection() as connection:
-            return await connection.fetch(statement.bound, *arguments, str(self.organization_id))
+            rows: list[Row] = await connection.fetch(statement.bound, *arguments, str(self.organization_id))
+        return rows
 
     async def fetch_row(self, statement: Statement, **values: Any) -> Row | None:
         """The first row, or nothing."""
@@ -238,7 +239,7 @@ def _insert_sql(slots: tuple[tuple[Table, tuple[str, ...]], ...]) -> str:
     return "WITH " + ", ".join(f"w{n} AS ({sql})" for n, sql in enumerate(rest)) + " " + last
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
+class _Connection(asyncpg.Connection):
     """No session state is ever set outside a transaction, so nothing is to be reset between uses: saves a trip."""
 
     __slots__ = ()

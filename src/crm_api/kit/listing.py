@@ -186,7 +186,8 @@ def _condition(query_filter: Filter, column: Any, name: str) -> ColumnElement[bo
     bound: Any = bindparam(name, type_=column.type)
     operator = query_filter.operator
     if operator == "in":
-        return column == func.any(bindparam(name, type_=ARRAY(column.type)))
+        found: ColumnElement[bool] = column == func.any(bindparam(name, type_=ARRAY(column.type)))
+        return found
     comparisons: dict[str, Callable[[], ColumnElement[bool]]] = {
         "eq": lambda: column == bound,
         "ne": lambda: column.is_distinct_from(bound),
@@ -270,7 +271,7 @@ class _Builder:
             .select_from(self.source)
             .where(*self.conditions)
             .order_by(*order)
-            .limit(bindparam("row_limit"))  # type: ignore[arg-type]
+            .limit(bindparam("row_limit"))
         )
 
     def _beyond(self, sort: Column[Any]) -> Any:

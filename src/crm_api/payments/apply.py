@@ -149,7 +149,6 @@ async def _create(
         provider_payment_id=outcome.refs[0],
         provider_customer_id=payer.customer_ref,
         payer=_stored(payer),
-        fallback_time=outcome.occurred_at,
     )
     await record_gift(session, facts, _unique(outcome.entries), refs=outcome.refs, gift_id=gift_id)
     return Applied(gift_id, outcome.refs)
@@ -194,8 +193,6 @@ async def _extend(
             changes[name] = await find(session, code)
     refs = sorted({*before, *outcome.refs})
     changes["provider_payment_id"] = canonical(row["provider_payment_id"], refs)
-    if not row["counted"] and outcome.occurred_at < row["received_at"]:
-        changes["received_at"] = outcome.occurred_at  # of an attempt: the earliest time it was heard of
     await settle(session, row, changes)
     return Applied(gift_id, refs)
 
@@ -211,10 +208,8 @@ def canonical(current: str, refs: Sequence[str]) -> str:
 
 
 async def _unite(session: WriteSession, connection_id: UUID, known: list[UUID]) -> UUID:
-    """Two gifts turn out to be one payment: the invoice's stays, the other is superseded and counts for nothing.
-
-    The superseded gift's evidence is the provider's, so its events are brought in again by the caller's wake.
-    """
+    """Two gifts turn out to be one payment: the invoice's stays and takes over the evidence and the provider's ids of
+    the other, which is superseded and counts for nothing."""
     named = {gift_id: await gift_rows.refs_of(session, gift_id) for gift_id in known}
     target = min(known, key=lambda one: (not any(ref.startswith("in_") for ref in named[one]), str(one)))
     for other in known:

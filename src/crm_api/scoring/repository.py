@@ -231,13 +231,13 @@ async def store_summary(session: WriteSession, contact_id: UUID, values: Mapping
 async def latest_borders(session: ReadSession, as_of: date) -> RfmBorders | None:
     """The quintile borders in force on a date."""
     row = await session.fetch_row(_LATEST_BORDERS, as_of=as_of)
-    return None if row is None else borders_from_row(row)
+    return None if row is None else borders_from_row(dict(row))
 
 
 async def rebuild_borders(session: WriteSession, as_of: date) -> RfmBorders | None:
     """Compute and store the borders of a date from the stored figures."""
     row = await session.fetch_row(_BORDERS, as_of=as_of)
-    borders = None if row is None else borders_from_row(row)
+    borders = None if row is None else borders_from_row(dict(row))
     if borders is not None:
         await session.execute(_STORE_BORDERS, n=borders.n, **borders.sql_params(), as_of=as_of, computed_at=session.now)
     return borders

@@ -14,7 +14,7 @@ from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 
-_ORG = bindparam("organization_id")
+_ORG: Any = bindparam("organization_id")
 GET = prepare(select(gifts).where(gifts.c.organization_id == _ORG, gifts.c.id == bindparam("id")))
 _LOCK = prepare(
     select(gifts).where(gifts.c.organization_id == _ORG, gifts.c.id == bindparam("id")).with_for_update(key_share=True)

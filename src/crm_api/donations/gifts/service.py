@@ -86,8 +86,6 @@ class PaymentFacts:
     payer: dict[str, Any] | None = None
     is_anonymous: bool = False
     external_ids: list[dict[str, str]] = field(default_factory=list)
-    fallback_time: datetime | None = None
-    """When the payment was first heard of, for gifts whose money has not arrived."""
 
 
 async def _base(session: WriteSession, gift: Mapping[str, Any], balance: Balance) -> dict[str, Any]:
@@ -114,8 +112,11 @@ async def _base(session: WriteSession, gift: Mapping[str, Any], balance: Balance
     }
 
 
-def _derived(session: WriteSession, balance: Balance, *, amount: int, fallback: datetime) -> dict[str, Any]:
-    received = balance.received_at or fallback
+def _derived(
+    session: WriteSession, entries: Sequence[Entry], balance: Balance, *, amount: int, fallback: datetime
+) -> dict[str, Any]:
+    """Columns that follow from the entries. A payment whose money has not arrived is dated by its earliest entry."""
+    received = balance.received_at or min((entry.occurred_at for entry in entries), default=fallback)
     return {
         "amount": balance.gross or amount,
         "status": balance.status,
@@ -145,7 +146,7 @@ async def record_gift(
         "id": gift_id or new_id(),
         "contact_id": facts.contact_id,
         "currency": facts.currency,
-        **_derived(session, balance, amount=facts.amount, fallback=facts.fallback_time or now),
+        **_derived(session, known, balance, amount=facts.amount, fallback=now),
         "method": facts.method,
         "is_anonymous": facts.is_anonymous,
         "fund_id": facts.fund_id,
@@ -170,10 +171,10 @@ async def record_gift(
 
 async def settle(session: WriteSession, row: Row, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Derive a locked gift's state anew from its entries and write what changed, with other `changes` of columns."""
-    balance = derive([repository.entry_of(entry) for entry in await repository.entry_rows(session, row["id"])])
-    fallback = (changes or {}).get("received_at") or row["received_at"]
+    entries = [repository.entry_of(entry) for entry in await repository.entry_rows(session, row["id"])]
+    balance = derive(entries)
     after = {**dict(row), **(changes or {})}
-    after |= _derived(session, balance, amount=after["amount"], fallback=fallback)
+    after |= _derived(session, entries, balance, amount=after["amount"], fallback=row["received_at"])
     after |= await _base(session, after, balance)
     changed = {name: value for name, value in after.items() if value != row[name]}
     if not changed:

@@ -25,8 +25,9 @@ from crm_api.kit.updates import update_row
 from crm_api.outbox.service import emit
 
 LIVE = ("active", "past_due")
+_FINAL = ("canceled", "completed")  # no provider brings an ended plan back; a late "paid" does not either
 _RANK = {"pending": 0, "active": 1, "past_due": 2, "paused": 3, "completed": 4, "canceled": 5}
-_ORG = bindparam("organization_id")
+_ORG: Any = bindparam("organization_id")
 GET = prepare(
     select(recurring_plans).where(recurring_plans.c.organization_id == _ORG, recurring_plans.c.id == bindparam("id"))
 )
@@ -105,7 +106,7 @@ def newer_status(current: tuple[datetime, str] | None, stated: tuple[datetime, s
     """Whether a statement about the status replaces the current one."""
     if current is None:
         return True
-    return (stated[0], _RANK[stated[1]]) > (current[0], _RANK[current[1]])
+    return (stated[1] in _FINAL, stated[0], _RANK[stated[1]]) > (current[1] in _FINAL, current[0], _RANK[current[1]])
 
 
 async def state_plan(session: WriteSession, connection_id: UUID, provider: str, said: PlanStatement) -> Row:
