@@ -12,6 +12,7 @@ from crm_api.contacts import endpoints as contacts
 from crm_api.donations.funds import endpoints as funds
 from crm_api.donations.gifts import endpoints as gifts
 from crm_api.donations.recurring import endpoints as recurring
+from crm_api.idempotency.boundary import Route
 from crm_api.organizations import endpoints as organizations
 from crm_api.organizations.members import endpoints as members
 from crm_api.organizations.rates import endpoints as rates
@@ -47,3 +48,13 @@ def include_routers(app: FastAPI) -> None:
     """Add every route."""
     for routes in ROUTERS:
         app.include_router(routes)
+
+
+def all_routes() -> list[Route]:
+    """Every route, flat (the application itself holds them as routers)."""
+    return [route for routes in ROUTERS for route in routes.routes if isinstance(route, Route)]
+
+
+def methods_of(path: str) -> list[str]:
+    """What methods an address takes, over all routes: GET and POST of one address are two of them."""
+    return sorted({m for route in all_routes() if route.path_regex.match(path) for m in route.methods or ()})

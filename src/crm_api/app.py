@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from crm_api import __version__, openapi
-from crm_api.api import include_routers
+from crm_api.api import include_routers, methods_of
 from crm_api.auth.oidc import OidcVerifier
 from crm_api.auth.principal import Authenticator
 from crm_api.docs_page import add_docs
@@ -103,11 +103,11 @@ def _render(request: Request, problem: problems.Problem) -> Response:
     )
 
 
-def _of_http(error: HTTPException) -> problems.Problem:
+def _of_http(error: HTTPException, path: str) -> problems.Problem:
     if error.status_code == 404:
         return problems.NotFound("There is nothing at this address; see /docs for every route.", code="route_not_found")
     if error.status_code == 405:
-        headers = {"Allow": (error.headers or {}).get("Allow", "")}
+        headers = {"Allow": ", ".join(methods_of(path)) or (error.headers or {}).get("Allow", "")}
         return problems.MethodNotAllowed("This address does not take this method; see Allow.", headers=headers)
     return problems.BadRequest("The request cannot be read.")
 
@@ -129,7 +129,7 @@ def add_handlers(app: FastAPI) -> None:
         return _render(request, error)
 
     async def on_http(request: Request, error: Any) -> Response:
-        return _render(request, _of_http(error))
+        return _render(request, _of_http(error, request.scope["path"]))
 
     async def on_validation(request: Request, error: Any) -> Response:
         return _render(request, _of_validation(error))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
+from crm_api.api import all_routes
 from crm_api.auth.scopes import SCOPES
 from crm_api.idempotency.boundary import Route
 from crm_api.kit.reply import dumps
@@ -94,7 +95,7 @@ def _bodies(routes: list[Route]) -> list[type[BaseModel]]:
 
 def build(app: FastAPI) -> dict[str, Any]:
     """The whole document."""
-    routes = [route for route in _all_routes(app) if isinstance(route, Route)]
+    routes = all_routes()
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -129,14 +130,6 @@ def build(app: FastAPI) -> dict[str, Any]:
             route = by_operation.get(operation.get("operationId"))
             _declare_problems(operation, route)
     return document
-
-
-def _all_routes(app: FastAPI) -> list[Any]:
-    found: list[Any] = []
-    for route in app.routes:
-        inner = getattr(route, "routes", None) or getattr(getattr(route, "router", None), "routes", None)
-        found.extend(inner if inner and not isinstance(route, Route) else [route])
-    return found
 
 
 def _tags(document: dict[str, Any]) -> set[str]:

@@ -74,6 +74,8 @@ class CampaignCreate(Input):
 class CampaignPatch(Input):
     """Changes to a campaign (JSON merge patch); its code is for good, since payments name it."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "completed", "ends_on": "2027-02-28"}]})
+
     name: Annotated[Name | None, NotNull] = None
     description: LongText | None = None
     status: Annotated[CampaignStatus | None, NotNull] = None

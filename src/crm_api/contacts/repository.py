@@ -59,6 +59,20 @@ _DROP_EXTERNAL_IDS = prepare(
         "WHERE r.system = contact_external_ids.system AND r.id = contact_external_ids.external_id)"
     )
 )
+_ADD_ROLE = prepare(
+    text(
+        """
+        WITH changed AS (
+            UPDATE contacts SET roles = roles || to_jsonb(CAST(:role AS text)), version = version + 1, updated_at = :now
+            WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
+                AND NOT roles @> to_jsonb(CAST(:role AS text))
+            RETURNING id
+        )
+        INSERT INTO contact_keys (organization_id, kind, value, contact_id)
+        SELECT :organization_id, 'role', :role, id FROM changed ON CONFLICT DO NOTHING
+        """
+    )
+)
 _LOCK_NAME = prepare(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
 
 
@@ -116,6 +130,11 @@ async def replace_keys(session: WriteSession, contact: Mapping[str, Any]) -> Non
 async def drop_external_ids(session: WriteSession, contact_id: UUID, kept: list[dict[str, str]]) -> None:
     """Remove external ids that are not in `kept`."""
     await session.execute(_DROP_EXTERNAL_IDS, contact_id=contact_id, kept=kept)
+
+
+async def add_role(session: WriteSession, contact_ids: Sequence[UUID], role: str) -> int:
+    """Give many contacts a role, with its keys, in one statement; how many did not have it."""
+    return await session.execute(_ADD_ROLE, ids=list(contact_ids), role=role, now=session.now)
 
 
 async def by_external_id(session: ReadSession, system: str, external_id: str) -> Row | None:

@@ -56,6 +56,8 @@ Custom = Annotated[dict[Annotated[str, StringConstraints(max_length=64)], JsonVa
 class Email(Input):
     """An e-mail address of a contact."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"address": "olena@example.org", "is_primary": True}]})
+
     address: EmailAddress
     label: Label | None = None
     is_primary: bool = False
@@ -65,6 +67,8 @@ class Email(Input):
 class Phone(Input):
     """A phone number of a contact, stored in E.164."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"number": "+380501234567", "label": "mobile"}]})
+
     number: PhoneNumber
     label: Label | None = None
     is_primary: bool = False
@@ -72,6 +76,12 @@ class Phone(Input):
 
 class Address(Input):
     """A postal address of a contact."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"line1": "Khreshchatyk 1", "city": "Kyiv", "postal_code": "01001", "country": "UA"}]
+        }
+    )
 
     line1: ShortText | None = None
     line2: ShortText | None = None
@@ -151,6 +161,10 @@ class ContactCreate(Input):
 
 class ContactPatch(Input):
     """Changes to a contact: a JSON merge patch. Lists are replaced whole; null clears a field."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"language": "uk", "tags": ["friend"], "middle_name": None}]}
+    )
 
     kind: Literal["person", "organization"] | None = None
     given_name: Name | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -257,6 +258,11 @@ async def add_role(session: WriteSession, contact_id: UUID, role: str) -> None:
     row = await repository.lock(session, contact_id)
     if row is not None and role not in row["roles"]:
         await _change(session, row, {"roles": [*row["roles"], role]}, edited=False)
+
+
+async def add_role_to_many(session: WriteSession, contact_ids: Sequence[UUID], role: str) -> int:
+    """Give contacts a role, all at once and without a fact each; how many did not have it yet."""
+    return await repository.add_role(session, contact_ids, role) if contact_ids else 0
 
 
 async def set_email_status(session: WriteSession, contact_id: UUID, address: str, status: str) -> None:

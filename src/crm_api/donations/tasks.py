@@ -7,7 +7,7 @@ from sqlalchemy import text
 from crm_api.donations.gifts.facts import GiftsRestated
 from crm_api.kit.db import WriteSession, prepare
 from crm_api.kit.money import exponent
-from crm_api.organizations.rates.facts import RateAdded
+from crm_api.organizations.rates.facts import RateAdded, RatesAdded
 from crm_api.outbox.facts import Job, Registry, Subscriber
 from crm_api.outbox.service import emit
 
@@ -46,4 +46,4 @@ async def stamp_gifts(session: WriteSession, job: Job) -> None:
 
 def register(registry: Registry) -> None:
     """Subscribe to facts."""
-    registry.subscribe(Subscriber("donations.stamp_gifts", (RateAdded,), handle=stamp_gifts))
+    registry.subscribe(Subscriber("donations.stamp_gifts", (RateAdded, RatesAdded), handle=stamp_gifts))

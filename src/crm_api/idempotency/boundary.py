@@ -111,6 +111,7 @@ class Guard:
         database = services(request).database
         if not self.write:
             return database.read(principal.tenant, actor)
+        await request.body()  # all of it first: a slow sender must not hold a connection
         call = _call(request)
         call.release = database.connection()
         connection = await call.release.__aenter__()

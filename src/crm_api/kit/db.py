@@ -138,15 +138,26 @@ class _Deferred:
 
 
 class WriteSession(ReadSession):
-    """One transaction of one organization. Opened by `Database.write`, committed by the boundary that opened it."""
+    """One transaction of one organization. Opened by `Database.write`, committed by the boundary that opened it.
 
-    __slots__ = ("_after_commit", "_connection", "_deferred", "done")
+    A *bulk* session loads many records at once (imports, demo data); `bulk` says what is loaded. The same services
+    work in it, but facts about single records are recorded as the one batch fact that stands for them, so that a
+    thousand gifts of last year bring one rebuild and no letters (`outbox.service.emit`). Its `now` may be set before
+    each record, so that history keeps its own times.
+    """
 
-    def __init__(self, database: Database, tenant: Tenant, actor: Actor, connection: Any) -> None:
+    __slots__ = ("_after_commit", "_connection", "_deferred", "bulk", "done", "memo", "told")
+
+    def __init__(self, database: Database, tenant: Tenant, actor: Actor, connection: Any, *, bulk: str = "") -> None:
         super().__init__(database, tenant, actor)
         self._connection = connection
         self._deferred: dict[str, _Deferred] = {}
         self._after_commit: list[Callable[[], None]] = []
+        self.bulk = bulk
+        self.told: frozenset[Any] = frozenset()
+        """Batch facts this bulk session has recorded already."""
+        self.memo: dict[Any, Any] = {}
+        """What a bulk session has looked up already and need not ask again; whoever writes such a thing drops it."""
         self.done = False
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
@@ -206,12 +217,13 @@ class WriteSession(ReadSession):
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail on its own; its deferred rows and callbacks go with it."""
         deferred = {key: _Deferred(slot.table, slot.columns, list(slot.rows)) for key, slot in self._deferred.items()}
-        callbacks = list(self._after_commit)
+        callbacks, told = list(self._after_commit), self.told
         await self._connection.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
-            self._deferred, self._after_commit = deferred, callbacks
+            self._deferred, self._after_commit, self.told = deferred, callbacks, told
+            self.memo.clear()
             await self._connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
             raise
         await self._connection.execute("RELEASE SAVEPOINT part")
@@ -358,16 +370,17 @@ class Database:
         """A read session; holds no connection between statements."""
         return ReadSession(self, tenant, actor)
 
-    async def begin(self, tenant: Tenant, actor: Actor, connection: Any) -> WriteSession:
+    async def begin(self, tenant: Tenant, actor: Actor, connection: Any, *, bulk: str = "") -> WriteSession:
         """Start a transaction on a connection, its tenant set in the same trip."""
         await connection.execute(f"BEGIN; SET LOCAL crm.organization_id = '{tenant.id}'")
-        return WriteSession(self, tenant, actor, connection)
+        return WriteSession(self, tenant, actor, connection, bulk=bulk)
 
     @asynccontextmanager
-    async def write(self, tenant: Tenant, actor: Actor = SYSTEM) -> AsyncIterator[WriteSession]:
-        """A transaction: committed when the block ends, rolled back when it raises."""
+    async def write(self, tenant: Tenant, actor: Actor = SYSTEM, *, bulk: str = "") -> AsyncIterator[WriteSession]:
+        """A transaction: committed when the block ends, rolled back when it raises. `bulk`: what it loads, where it
+        loads many records (see `WriteSession`)."""
         async with self.connection() as connection:
-            session = await self.begin(tenant, actor, connection)
+            session = await self.begin(tenant, actor, connection, bulk=bulk)
             try:
                 yield session
             except BaseException:

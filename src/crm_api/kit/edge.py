@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm_api.kit import clock, problems
@@ -49,11 +50,15 @@ class Edge:
             await send(message)
 
         try:
-            await self.app(scope, self._capped(scope, receive), send_with_headers)
+            if _declared_length(scope) > self.max_body_bytes:
+                raise self._too_large()
+            await self.app(scope, self._capped(receive), send_with_headers)
         except problems.Problem as problem:
             if state["status"]:
                 raise
             await _answer(send_with_headers, problem, request_id)
+        except ClientDisconnect:
+            state["status"] = state["status"] or _CLIENT_GONE
         except Exception as error:
             log.error("request_failed", request_id=request_id, error=type(error).__name__, at=_place(error))
             if state["status"]:
@@ -68,10 +73,7 @@ class Edge:
         finally:
             self._account(scope, state["status"], clock.monotonic() - started, request_id)
 
-    def _capped(self, scope: Scope, receive: Receive) -> Receive:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self.max_body_bytes:
-                return self._refusing(receive)
+    def _capped(self, receive: Receive) -> Receive:
         seen = 0
 
         async def counted() -> Message:
@@ -83,12 +85,6 @@ class Edge:
             return message
 
         return counted
-
-    def _refusing(self, receive: Receive) -> Receive:
-        async def refused() -> Message:
-            raise self._too_large()
-
-        return refused
 
     def _too_large(self) -> problems.PayloadTooLarge:
         return problems.PayloadTooLarge(
@@ -112,7 +108,15 @@ class Edge:
             )
 
 
+_CLIENT_GONE = 499  # for metrics and the log only: nobody is there to read an answer
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+def _declared_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value[:19])  # so long a length is too large, whatever its digits are
+    return 0
 
 
 def _request_id(scope: Scope) -> str:

@@ -30,7 +30,10 @@ def _currency(code: str) -> str:
 
 
 def _zone(name: str) -> str:
-    clock.zone(name)
+    try:
+        clock.zone(name)
+    except ValueError:
+        raise ValueError("is not an IANA time zone, such as Europe/Kyiv") from None
     return name
 
 
@@ -80,7 +83,9 @@ class PositiveMoney(Money):
 class ExternalId(BaseModel):
     """The same thing's id in another system; kept for ever."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"system": "old-crm", "id": "42"}]}
+    )
 
     system: Code
     id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]

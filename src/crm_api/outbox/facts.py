@@ -18,6 +18,11 @@ class Fact(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def in_bulk(self, what: str) -> Fact:
+        """What a bulk session that loads `what` records instead: the fact that stands for many of these. It is
+        recorded once per transaction, and its handlers are set-based. Itself, where there is none."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -25,7 +25,12 @@ def set_doorbell(ring: Callable[[UUID], None] | None) -> None:
 
 
 def emit(session: WriteSession, fact: Fact, *, delay: timedelta = timedelta(0)) -> None:
-    """Record a fact. Subscribers with nothing to do get no row."""
+    """Record a fact. Subscribers with nothing to do get no row. A bulk session records one batch fact for many."""
+    if session.bulk and (whole := fact.in_bulk(session.bulk)) is not fact:
+        if whole in session.told:
+            return
+        session.told |= {whole}
+        fact = whole
     interested = [s for s in REGISTRY.by_fact.get(type(fact), ()) if s.wants(fact)]
     if not interested:
         return

@@ -21,6 +21,8 @@ _PLACE = "Where it goes, 0 first; the ones from there move on. At the end when n
 class StageNew(Input):
     """A stage of a new pipeline."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Application sent", "probability": 40}]})
+
     name: Name
     outcome: Outcome = "open"
     probability: Annotated[int, Field(ge=0, le=100, description=_CHANCE)] | None = None
@@ -82,6 +84,8 @@ class PipelineCreate(Input):
 
 class PipelinePatch(Input):
     """Changes to a pipeline (JSON merge patch)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Foundation grants", "status": "active"}]})
 
     name: Name | None = None
     kind: Kind | None = None

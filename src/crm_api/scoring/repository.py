@@ -180,6 +180,16 @@ _REBUILD = prepare(
         """
     )
 )
+_UNNOTED = prepare(
+    text(
+        """
+        SELECT s.contact_id FROM donor_summaries s
+        WHERE s.organization_id = :organization_id AND s.gift_count > 0 AND NOT EXISTS (
+            SELECT 1 FROM contact_keys k WHERE k.organization_id = :organization_id AND k.kind = 'role'
+                AND k.value = 'donor' AND k.contact_id = s.contact_id)
+        """
+    )
+)
 _LOCK = prepare(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
 
 
@@ -257,3 +267,8 @@ async def rebuild_summaries(session: WriteSession, rules: StatusRules, as_of: da
     return await session.execute(
         _REBUILD, as_of=as_of, computed_at=session.now, rules_version=rules.version, **rules.sql_params()
     )
+
+
+async def unnoted_donors(session: ReadSession) -> list[UUID]:
+    """Contacts with a counted gift that do not have the role of a donor yet."""
+    return [row["contact_id"] for row in await session.fetch(_UNNOTED)]

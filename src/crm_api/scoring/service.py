@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from crm_api.donations.gifts.service import note_donor
+from crm_api.donations.gifts.service import note_donor, note_donors
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, WriteSession
 from crm_api.kit.ids import new_id
@@ -125,6 +125,7 @@ async def rebuild(session: WriteSession) -> int:
     borders = await repository.rebuild_borders(session, as_of)
     if borders is not None:
         await repository.rescore(session, borders, as_of)
+    await note_donors(session, await repository.unnoted_donors(session))
     return count
 
 

@@ -31,6 +31,8 @@ class ApiKeyCreate(Input):
 class ApiKeyPatch(Input):
     """Changes to an API key (JSON merge patch). Its scopes are for good: create another key for others."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Website, spring"}]})
+
     name: Name
 
 

@@ -54,6 +54,10 @@ class AppealCreate(Input):
 class AppealPatch(Input):
     """Changes to an appeal (JSON merge patch); its campaign and code are for good."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"sent_on": "2026-11-12", "cost": {"amount": 1190000, "currency": "UAH"}}]}
+    )
+
     name: Annotated[Name | None, NotNull] = None
     channel: Annotated[Channel | None, NotNull] = None
     sent_on: date | None = None

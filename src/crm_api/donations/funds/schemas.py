@@ -25,6 +25,8 @@ class FundCreate(Input):
 class FundPatch(Input):
     """Changes to a fund (JSON merge patch)."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Winter relief 2026", "status": "active"}]})
+
     name: Name | None = None
     description: ShortText | None = None
     is_restricted: bool | None = None

@@ -7,12 +7,22 @@ from uuid import UUID
 from crm_api.outbox.facts import Fact
 
 
+class GiftsRestated(Fact):
+    """Many gifts or plans changed at once (an exchange rate, a bulk load): rebuild, do not step."""
+
+    reason: str
+
+
 class GiftRecorded(Fact):
     """A gift was recorded, in whatever state its payment is."""
 
     gift_id: UUID
     contact_id: UUID | None
     status: str
+
+    def in_bulk(self, what: str) -> Fact:
+        """Gifts were restated."""
+        return GiftsRestated(reason=what)
 
 
 class GiftChanged(Fact):
@@ -25,8 +35,6 @@ class GiftChanged(Fact):
     status: str
     refunded_more: bool
 
-
-class GiftsRestated(Fact):
-    """Many gifts changed at once (an exchange rate, a bulk load): rebuild, do not step."""
-
-    reason: str
+    def in_bulk(self, what: str) -> Fact:
+        """Gifts were restated."""
+        return GiftsRestated(reason=what)

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_api.audit.service import record
-from crm_api.contacts.service import add_role
+from crm_api.contacts.service import add_role, add_role_to_many
 from crm_api.donations.gifts import repository
 from crm_api.donations.gifts.balances import Balance, Entry, derive
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
@@ -263,3 +263,8 @@ async def refund_by_hand(
 async def note_donor(session: WriteSession, contact_id: UUID) -> None:
     """A contact with a counted gift is a donor."""
     await add_role(session, contact_id, "donor")
+
+
+async def note_donors(session: WriteSession, contact_ids: Sequence[UUID]) -> int:
+    """The same for many contacts at once; how many were not known as donors."""
+    return await add_role_to_many(session, contact_ids, "donor")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from crm_api.donations.gifts.facts import GiftsRestated
 from crm_api.outbox.facts import Fact
 
 
@@ -14,3 +15,7 @@ class PlanChanged(Fact):
     contact_id: UUID | None
     previous_status: str | None
     status: str
+
+    def in_bulk(self, what: str) -> Fact:
+        """Gifts were restated: whose plan is live decides what a donor is."""
+        return GiftsRestated(reason=what)

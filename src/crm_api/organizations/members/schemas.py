@@ -27,6 +27,8 @@ class MemberCreate(Input):
 class MemberPatch(Input):
     """Changes to a member (JSON merge patch)."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"role": "finance"}]})
+
     name: Name | None = None
     role: Annotated[Role | None, NotNull] = None
     status: Annotated[Literal["active", "disabled"] | None, NotNull] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -37,6 +38,15 @@ _ON = prepare(
     .order_by(exchange_rates.c.rate_date.desc())
     .limit(1)
 )
+_ALL = prepare(
+    select(exchange_rates.c.rate_date, exchange_rates.c.rate)
+    .where(
+        exchange_rates.c.organization_id == bindparam("organization_id"),
+        exchange_rates.c.source_currency == bindparam("source"),
+        exchange_rates.c.target_currency == bindparam("target"),
+    )
+    .order_by(exchange_rates.c.rate_date)
+)
 
 
 def decimal_string(value: Decimal) -> str:
@@ -54,6 +64,7 @@ async def put_rate(session: WriteSession, body: ExchangeRateCreate) -> tuple[dic
     values = {**body.model_dump(), "rate": Decimal(body.rate), "id": new_id(), "created_at": session.now}
     row = await session.fetch_row(_UPSERT, **values)
     assert row is not None
+    session.memo.pop(("rates", body.source_currency, body.target_currency), None)
     is_new = row["id"] == values["id"]
     record(session, f"exchange_rate.{'created' if is_new else 'updated'}", "exchange_rate", row["id"])
     emit(
@@ -65,5 +76,18 @@ async def put_rate(session: WriteSession, body: ExchangeRateCreate) -> tuple[dic
 
 async def newest_rate(session: ReadSession, source: str, target: str, day: date) -> tuple[Decimal, date] | None:
     """Main units of `target` for one of `source`, by the newest rate known for the day, and the rate's own day."""
+    if isinstance(session, WriteSession) and session.bulk:
+        return await _remembered_rate(session, source, target, day)
     row = await session.fetch_row(_ON, source=source, target=target, day=day)
     return None if row is None else (row["rate"], row["rate_date"])
+
+
+async def _remembered_rate(session: WriteSession, source: str, target: str, day: date) -> tuple[Decimal, date] | None:
+    """The same for a bulk session, which asks once per pair of currencies and not once per gift."""
+    key = ("rates", source, target)
+    if key not in session.memo:
+        rows = await session.fetch(_ALL, source=source, target=target)
+        session.memo[key] = [(row["rate_date"], row["rate"]) for row in rows]
+    known: list[tuple[date, Decimal]] = session.memo[key]
+    place = bisect_right(known, day, key=lambda item: item[0])
+    return (known[place - 1][1], known[place - 1][0]) if place else None

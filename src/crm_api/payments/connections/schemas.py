@@ -34,6 +34,8 @@ class ConnectionPatch(Input):
     """Changes to a payment connection. New credentials replace the old ones; the old webhook secret stays valid for a
     day, so that nothing in flight is refused."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Main account", "status": "active"}]})
+
     name: Name | None = None
     status: Literal["active", "disabled"] | None = None
     credentials: Credentials | None = None

@@ -59,6 +59,10 @@ class DealCreate(Input):
 class DealPatch(Input):
     """Changes to a deal (JSON merge patch). Its stage changes by `POST /v1/deals/{id}/move`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"title": "Two ambulances", "expected_on": "2027-04-30"}]}
+    )
+
     contact_id: UUID | None = None
     title: Annotated[Name | None, AfterValidator(_given)] = None
     amount: PositiveMoney | None = None
