@@ -42,7 +42,7 @@ def _first_answer(port: int, request: bytes) -> bool:
 def _environment(more: dict[str, str]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CRM_")}
     inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles everything anew
-    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **more}
+    return {**inherited, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "PYTHONWARNINGS": "ignore", **more}
 
 
 @dataclass

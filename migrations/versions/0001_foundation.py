@@ -145,7 +145,6 @@ def _contacts() -> None:
         sa.Column("do_not_contact", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("deceased", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("source", sa.Text(), nullable=True),
-        sa.Column("named_by_gift_id", sa.Uuid(), nullable=True),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -505,6 +504,10 @@ def _donor_status_changes() -> None:
         sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("as_of", sa.Date(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('prospect', 'lost', 'lapsed', 'lapsing', 'major', 'recurring', 'new', 'regular')",
+            name=op.f("ck_donor_status_changes__status"),
+        ),
         sa.ForeignKeyConstraint(
             ["organization_id", "contact_id"],
             ["contacts.organization_id", "contacts.id"],
@@ -678,7 +681,7 @@ def _recurring_plans() -> None:
         "recurring_plans",
         ["organization_id", "connection_id", "provider_plan_id"],
         unique=True,
-        postgresql_where=sa.text("provider_plan_id IS NOT NULL"),
+        postgresql_where=sa.text("connection_id IS NOT NULL"),
     )
 
 
@@ -762,6 +765,7 @@ def _gifts() -> None:
         sa.Column("provider_payment_id", sa.Text(collation="C"), nullable=True),
         sa.Column("provider_customer_id", sa.Text(collation="C"), nullable=True),
         sa.Column("payer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("superseded_by", sa.Uuid(), nullable=True),
         sa.Column(
             "external_ids", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
         ),
@@ -803,6 +807,11 @@ def _gifts() -> None:
             ["organization_id", "plan_id"],
             ["recurring_plans.organization_id", "recurring_plans.id"],
             name=op.f("fk_gifts__organization_id_plan_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "superseded_by"],
+            ["gifts.organization_id", "gifts.id"],
+            name=op.f("fk_gifts__organization_id_superseded_by"),
         ),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_gifts__organization_id")),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_gifts")),
@@ -861,11 +870,18 @@ def _gifts() -> None:
     op.create_index("ix_gifts__received", "gifts", ["organization_id", "received_at", "id"], unique=False)
     op.create_index("ix_gifts__status", "gifts", ["organization_id", "status", "received_at", "id"], unique=False)
     op.create_index(
+        "ix_gifts__superseded",
+        "gifts",
+        ["organization_id", "superseded_by"],
+        unique=False,
+        postgresql_where=sa.text("superseded_by IS NOT NULL"),
+    )
+    op.create_index(
         "uq_gifts__provider_payment",
         "gifts",
         ["organization_id", "connection_id", "provider_payment_id"],
         unique=True,
-        postgresql_where=sa.text("provider_payment_id IS NOT NULL"),
+        postgresql_where=sa.text("connection_id IS NOT NULL"),
     )
 
 

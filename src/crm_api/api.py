@@ -51,7 +51,7 @@ def include_routers(app: FastAPI) -> None:
 
 
 def all_routes() -> list[Route]:
-    """Every route, flat (the application itself holds them as routers)."""
+    """Every route in the order they are matched, flat (the application itself holds them as routers)."""
     return [route for routes in ROUTERS for route in routes.routes if isinstance(route, Route)]
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crm_api import __version__, openapi
-from crm_api.api import include_routers, methods_of
+from crm_api.api import all_routes, include_routers, methods_of
 from crm_api.auth.oidc import OidcVerifier
 from crm_api.auth.principal import Authenticator
 from crm_api.docs_page import add_docs
@@ -23,6 +24,7 @@ from crm_api.kit import http, problems
 from crm_api.kit.body import escape
 from crm_api.kit.crypto import Vault
 from crm_api.kit.db import Database
+from crm_api.kit.direct import Dispatcher
 from crm_api.kit.edge import Edge
 from crm_api.kit.ratelimit import RateLimiter
 from crm_api.outbox.doorbell import Doorbell
@@ -44,6 +46,43 @@ def build_services(settings: Settings, database: Database) -> Services:
         directory=Directory(database, vault),
         settings=settings,
     )
+
+
+class Application(FastAPI):
+    """Routes of ours are called straight away; everything else (docs, health, 404, 405) goes FastAPI's way."""
+
+    _dispatcher: Dispatcher | None = None
+
+    def _find(self, scope: Scope) -> tuple[Any, dict[str, str]] | None:
+        if self._dispatcher is None:
+            # Somebody who adds middleware or telemetry to the application wants every request to pass it.
+            plain = not self.user_middleware and not self._native_telemetry.enabled()
+            self._dispatcher = Dispatcher(all_routes() if plain else ())
+        return None if scope.get("root_path") else self._dispatcher.find(scope["method"], scope["path"])
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without Starlette's outermost layer: it answers what nobody caught in plain text, and the edge in ours."""
+        stack = super().build_middleware_stack()
+        return stack.app if isinstance(stack, ServerErrorMiddleware) else stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        found = self._find(scope) if scope["type"] == "http" else None
+        if found is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        scope["route"], scope["path_params"] = found
+        request = Request(scope, receive, send)
+        try:
+            response = await found[0].direct(request)
+        except problems.Problem as problem:
+            response = _render(request, problem)
+        except RequestValidationError as error:
+            response = _render(request, _of_validation(error))
+        except HTTPException as error:
+            response = _render(request, _of_http(error, scope["path"]))
+        await response(scope, receive, send)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -68,7 +107,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await doorbell.close()
             await database.close()
 
-    app = FastAPI(
+    app = Application(
         title="crm-api",
         version=__version__,
         summary="Headless CRM for charities and nonprofits",

@@ -1,18 +1,21 @@
 """The worker process: arq rings, Postgres decides.
 
-Three loops: the doorbell (an arq worker whose only job is "look now for these organizations"), the sweep that finds due
-work and due schedules without any doorbell, and the runner they both call. Redis may be away, flushed or restarted.
+Two loops, the doorbell (an arq worker whose only job is "look now for this organization") and the sweep that finds due
+work and due schedules without any doorbell, start the runner's turns. Redis may be away, flushed or restarted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
+import random
 import signal
 from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
 
 from crm_api.guard import require_safe_role
@@ -22,16 +25,30 @@ from crm_api.kit.db import SYSTEM, Database, Tenant, prepare
 from crm_api.kit.log import get_logger
 from crm_api.kit.metrics import SWEEPS, WORKER_UP
 from crm_api.organizations.service import load_tenant
-from crm_api.outbox import doorbell, schedules
+from crm_api.outbox import doorbell, schedules, service
 from crm_api.outbox.facts import REGISTRY
-from crm_api.outbox.runner import Runner, describe
+from crm_api.outbox.failures import describe
+from crm_api.outbox.runner import Runner
 from crm_api.registry import load_registry
 from crm_api.settings import Settings
 
 log = get_logger("crm_api.worker")
 _DUE = prepare(text("SELECT organization_id FROM crm_due_organizations(:now, :schedule_count, :most)"))
-_SWEEP_MOST = 500
+_SWEEP_MOST = 10_000
 _TENANT_SECONDS = 1.0
+_TURN_SECONDS = 2.0
+_LANES = 16
+"""How many organizations one process works on at a time; with more due they take turns of `_TURN_SECONDS`."""
+_GRACE_SECONDS = 10.0
+_STUCK_LEASES = 4
+"""After so many leases without a breath the event loop is taken for dead, and the process ends itself."""
+
+
+class WorkerRunner(Runner):
+    """The runner with what handlers of outside work need."""
+
+    settings: Settings
+    vault: Vault
 
 
 class Worker:
@@ -52,6 +69,10 @@ class Worker:
         self.runner.settings = settings
         self.runner.vault = Vault([key.get_secret_value() for key in settings.secret_keys])
         self._tenants: dict[UUID, tuple[float, Tenant]] = {}
+        self._lanes = asyncio.Semaphore(_LANES)
+        self._turns: dict[UUID, asyncio.Task[None]] = {}
+        self._errands: dict[UUID, bool] = {}
+        """Organizations whose schedules are to be looked at in their next turn."""
         self._checked_schedules = float("-inf")
         self._stop = asyncio.Event()
 
@@ -63,18 +84,48 @@ class Worker:
         bare = Tenant(organization_id, "live", "USD", "UTC", "en")
         found = await load_tenant(self.database.read(bare))
         if found is not None and found.mode == "live":
+            if len(self._tenants) > _SWEEP_MOST:
+                self._tenants.clear()
             self._tenants[organization_id] = (clock.monotonic() + _TENANT_SECONDS, found)
         return found
 
-    async def look(self, organization_id: UUID) -> int:
-        """Start due schedules and run due rows of one organization; how many rows were run."""
+    # Looking
+
+    def begin(self, organization_id: UUID) -> None:
+        """Look at an organization soon; returns at once."""
+        if self._stop.is_set():
+            return
+        if organization_id in self._turns:
+            self.runner.nudge(organization_id)
+            return
+        self._turns[organization_id] = asyncio.create_task(self._take_turns(organization_id))
+
+    async def _take_turns(self, organization_id: UUID) -> None:
+        try:
+            more = True
+            while more and not self._stop.is_set():
+                async with self._lanes:  # first come, first served: who had a turn goes to the end of the queue
+                    if (errand := self._errands.pop(organization_id, None)) is not None:
+                        await self._tend_schedules(organization_id, ensure=errand)
+                    _, more = await self.runner.turn(organization_id, _TURN_SECONDS)
+        except Exception as error:  # the sweep will find the rows
+            log.warning("look_failed", error=describe(error))
+        finally:
+            del self._turns[organization_id]
+
+    async def _tend_schedules(self, organization_id: UUID, *, ensure: bool = False) -> None:
+        """Start due schedules; `ensure`: first give the organization those it lacks."""
         tenant = await self.tenant(organization_id)
         if tenant is None:
-            return 0
-        return await self.runner.drain(organization_id)
+            return
+        async with self.database.write(tenant, SYSTEM) as session:
+            if ensure:
+                await schedules.ensure(session, REGISTRY)
+            await schedules.run_due(session, REGISTRY)
 
-    async def sweep(self) -> int:
-        """Find organizations with due work or schedules and run it; how many rows were run."""
+    async def _due(self) -> dict[UUID, bool]:
+        """Organizations with due work or schedules, in no order, so that workers begin at different ends. Once an hour
+        also those that may lack a schedule (True)."""
         count = len(REGISTRY.schedules) if clock.monotonic() - self._checked_schedules > 3600 else 0
         async with self.database.connection() as connection:
             rows = await connection.fetch(
@@ -82,122 +133,152 @@ class Worker:
             )
         if count:
             self._checked_schedules = clock.monotonic()
-        ran = 0
-        for row in rows:
-            ran += await self._tend(row["organization_id"], ensure=bool(count))
-        SWEEPS.labels("done").inc()
-        WORKER_UP.set(clock.utc_now().timestamp())
-        return ran
+        found = [row["organization_id"] for row in rows]
+        random.shuffle(found)
+        return dict.fromkeys(found, bool(count))
+
+    # For tests and `crm-api demo`: the same work, to its end
+
+    async def sweep(self) -> int:
+        """Find organizations with due work or schedules and run it all; how many rows were run."""
+        due = await self._due()
+        return sum(await asyncio.gather(*(self._tend(one, ensure=ensure) for one, ensure in due.items())))
 
     async def _tend(self, organization_id: UUID, *, ensure: bool) -> int:
-        tenant = await self.tenant(organization_id)
-        if tenant is None:
-            return 0
-        async with self.database.write(tenant, SYSTEM) as session:
-            if ensure:
-                await schedules.ensure(session, REGISTRY)
-            await schedules.run_due(session, REGISTRY)
-        return await self.runner.drain(organization_id)
+        async with self._lanes:
+            await self._tend_schedules(organization_id, ensure=ensure)
+            return await self.runner.drain(organization_id)
 
     async def drain_all(self) -> int:
-        """Sweep until nothing is due; for tests and `crm-api demo`."""
+        """Sweep until nothing is due."""
         total = 0
         while ran := await self.sweep():
             total += ran
         return total
 
+    # The loops
+
     async def _sweeping(self) -> None:
         while not self._stop.is_set():
             try:
-                await self.sweep()
+                for organization_id, ensure in (await self._due()).items():
+                    self._errands[organization_id] = ensure or self._errands.get(organization_id, False)
+                    self.begin(organization_id)
+                SWEEPS.labels("done").inc()
+                WORKER_UP.set(clock.utc_now().timestamp())
             except Exception as error:
                 SWEEPS.labels("failed").inc()
                 log.warning("sweep_failed", error=describe(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self.settings.sweep_seconds)
+            await self._pause(self.settings.sweep_seconds)
 
     async def _listening(self) -> None:
         """Keep an arq worker running; it ends when Redis goes away, and is started again."""
         while not self._stop.is_set() and self.settings.redis_url:
-            arq_worker = None
+            arq_worker = self._arq_worker()
             try:
-                arq_worker = self._arq_worker()
                 await arq_worker.async_run()
             except asyncio.CancelledError:
                 break
             except Exception as error:
                 log.warning("doorbell_deaf", error=type(error).__name__)
             finally:
-                if arq_worker is not None:
-                    with contextlib.suppress(Exception):
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(1):
                         await arq_worker.close()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), 1.0)
+            await self._pause(1.0)
 
     def _arq_worker(self) -> Any:
         from arq.worker import Worker as ArqWorker
         from arq.worker import func
 
-        async def look(_: Any, *arguments: Any, **__: Any) -> None:
-            organizations: list[str] = arguments[0]
-            for one in organizations:
-                try:
-                    await self.look(UUID(one))
-                except Exception as error:  # the sweep will find the rows
-                    log.warning("look_failed", error=describe(error))
+        async def look(context: dict[str, Any], *_: Any, **__: Any) -> None:
+            """Nothing yet: a ring that comes while this one is being answered would be dropped."""
+
+        async def answered(context: dict[str, Any]) -> None:
+            with contextlib.suppress(ValueError):
+                self.begin(doorbell.organization_of(context["job_id"]))
 
         return ArqWorker(
-            functions=[func(cast("Any", look), name=doorbell.JOB, keep_result=0, max_tries=1, timeout=300)],
+            functions=[func(cast("Any", look), name=doorbell.JOB, keep_result=0, max_tries=10, timeout=2)],
+            after_job_end=cast("Any", answered),
             queue_name=doorbell.QUEUE,
             redis_settings=doorbell.redis_settings(self.settings.redis_url, retries=3),
             poll_delay=self.settings.doorbell_poll_seconds,
             keep_result=0,
             max_jobs=10,
+            job_timeout=2,
             handle_signals=False,
             health_check_interval=3600,
             job_serializer=doorbell.serialize,
             job_deserializer=doorbell.deserialize,
         )
 
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
     def stop(self) -> None:
         """Ask the loops to end."""
-        self.runner.stopping = True
         self._stop.set()
 
     async def run(self, *, ready: Callable[[], None] | None = None) -> None:
         """Work until stopped; then finish or give back what is held."""
-        from crm_api.outbox import service
+        service.set_doorbell(self.begin)  # a worker looks itself for what it has emitted
+        loops = [asyncio.create_task(self._sweeping()), asyncio.create_task(self._listening())]
+        try:
+            if ready is not None:
+                ready()
+            await self._stop.wait()
+        finally:
+            self._stop.set()
+            service.set_doorbell(None)
+            await self.runner.stop(_GRACE_SECONDS)
+            for task in (*loops, *self._turns.values()):
+                task.cancel()
+            await asyncio.gather(*loops, *self._turns.values(), return_exceptions=True)
 
-        service.set_doorbell(None)  # a worker looks for what it has emitted itself
-        tasks = [asyncio.create_task(self._sweeping()), asyncio.create_task(self._listening())]
-        if ready is not None:
-            ready()
-        await self._stop.wait()
-        await self.runner.idle(10)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.runner.give_back()
+
+async def _breathe(lease_seconds: float) -> None:
+    """End the process, with every thread's place in the log, when its event loop stands still: a handler that never
+    yields would hold its slot for good, unseen. Other workers take over when the leases end."""
+    seconds = _STUCK_LEASES * lease_seconds
+    while True:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+        await asyncio.sleep(seconds / 8)
 
 
-class WorkerRunner(Runner):
-    """The runner with what handlers of outside work need."""
-
-    settings: Settings
-    vault: Vault
+async def _open(settings: Settings) -> Database:
+    """Connect, waiting for a database that is only away for the moment."""
+    delay = 0.25
+    while True:
+        try:
+            return await Database.open(
+                settings.database_url,
+                size=settings.job_concurrency + 4,
+                statement_cache=settings.database_statement_cache,
+                idle_seconds=max(settings.job_lease_seconds, 5.0),
+                name="crm-api worker",
+            )
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
+            log.warning("database_away", error=type(error).__name__)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5.0)
 
 
 async def run_worker(settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
     """A worker process from start to clean end (SIGTERM, SIGINT)."""
     http.configure(settings.service_urls)
-    database = await Database.open(settings.database_url, size=settings.job_concurrency + 4, name="crm-api worker")
-    if settings.environment == "production":
-        await require_safe_role(database)
+    database = await _open(settings)
     worker = Worker(settings, database)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
+    breathing = asyncio.create_task(_breathe(settings.job_lease_seconds))
     try:
+        if settings.environment == "production":
+            await require_safe_role(database)
         await worker.run(ready=ready)
     finally:
+        breathing.cancel()
+        faulthandler.cancel_dump_traceback_later()
         await database.close()

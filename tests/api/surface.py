@@ -146,7 +146,10 @@ async def plant(world: World) -> Planted:
     deal = await world.post(
         "/v1/deals", {"pipeline_id": pipeline["id"], "title": "Ambulance", "contact_id": contact["id"]}
     )
-    gift = await world.donation(contact["id"], fund_id=fund["id"], campaign_id=campaign["id"])
+    external_ids = [{"system": "old-crm", "id": "G1"}]
+    gift = await world.donation(
+        contact["id"], fund_id=fund["id"], campaign_id=campaign["id"], external_ids=external_ids
+    )
     member = await world.post("/v1/members", {"email": "olena@fund.example", "role": "fundraiser"})
     key = await world.post("/v1/api-keys", {"name": "Website", "scopes": ["contacts:read"]})
     rate = {"source_currency": "USD", "target_currency": "UAH", "rate": "41.25", "rate_date": "2026-11-22"}

@@ -24,7 +24,7 @@ def _with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
-def _as_service(url: str) -> str:
+def as_service(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"crm_app:{PASSWORD}@{parts.netloc.rpartition('@')[2]}"))
 
@@ -72,7 +72,7 @@ def prepare_services(folder: Path, **options: Any) -> Services:
     owner_url = embedded.runtime.owner_url
     asyncio.run(_execute(owner_url, f"CREATE DATABASE {TEMPLATE}"))
     template_url = _with_database(owner_url, TEMPLATE)
-    migrate(template_url, _as_service(template_url))
+    migrate(template_url, as_service(template_url))
     return Services(owner_url, embedded.runtime.redis_url or "", embedded)
 
 
@@ -87,5 +87,5 @@ def process_database(services: Services, name: str) -> Iterator[str]:
             f"CREATE DATABASE {database} TEMPLATE {TEMPLATE}",
         )
     )
-    yield _as_service(_with_database(services.owner_url, database))
+    yield as_service(_with_database(services.owner_url, database))
     asyncio.run(_execute(services.owner_url, f"DROP DATABASE IF EXISTS {database} WITH (FORCE)"))

@@ -53,6 +53,6 @@ def register(registry: Registry) -> None:
     )
     registry.subscribe(
         Subscriber(
-            "communications.send_letter", (LetterQueued,), outside=service.send_letter, lease=timedelta(seconds=120)
+            "communications.send_letter", (LetterQueued,), outside=service.send_letter, timeout=timedelta(seconds=120)
         )
     )

@@ -31,7 +31,6 @@ contacts = tenant_table(
     flag("do_not_contact"),
     flag("deceased"),
     string("source", null=True),  # first touch: api, stripe, import ...
-    uid("named_by_gift_id", null=True),  # names came with this gift and nobody has edited them since
     number("version", default="1"),
     instant("created_at"),
     instant("updated_at"),

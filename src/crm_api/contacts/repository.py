@@ -122,7 +122,8 @@ async def lock(session: WriteSession, contact_id: UUID) -> Row | None:
 
 
 async def replace_keys(session: WriteSession, contact: Mapping[str, Any]) -> None:
-    """Write the key rows anew."""
+    """Write the key rows anew, those included that an earlier change in this transaction has yet to write."""
+    await session.flush()
     await session.execute(_DROP_KEYS, contact_id=contact["id"])
     add_keys(session, contact)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +10,11 @@ from crm_api.audit.service import record
 from crm_api.contacts import repository
 from crm_api.contacts.facts import ContactCreated, ContactUpdated
 from crm_api.contacts.models import contacts
+from crm_api.contacts.persons import Person, told_by_payment
 from crm_api.contacts.schemas import ContactCreate, ContactPatch
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
-from crm_api.kit.names import full_name, split_name
+from crm_api.kit.names import full_name
 from crm_api.kit.problems import Invalid, NotFound
 from crm_api.kit.updates import check_version, update_row
 from crm_api.outbox.service import emit
@@ -48,15 +49,12 @@ def create_contact(session: WriteSession, body: ContactCreate, *, source: str = 
     return _add(session, body.stored(), source=source)
 
 
-def _add(
-    session: WriteSession, values: dict[str, Any], *, source: str, named_by_gift_id: UUID | None = None
-) -> dict[str, Any]:
+def _add(session: WriteSession, values: dict[str, Any], *, source: str) -> dict[str, Any]:
     contact: dict[str, Any] = {
         "id": new_id(),
         **values,
         "roles": [],
         "source": source,
-        "named_by_gift_id": named_by_gift_id,
         "version": 1,
         "created_at": session.now,
         "updated_at": session.now,
@@ -87,9 +85,8 @@ async def patch_contact(
     return await _change(session, row, body.stored())
 
 
-async def _change(session: WriteSession, row: Row, changes: dict[str, Any], *, edited: bool = True) -> dict[str, Any]:
-    """Write changed columns of a locked contact with their keys. `edited`: a person did it, so that names which came
-    with a gift are not overwritten any more."""
+async def _change(session: WriteSession, row: Row, changes: dict[str, Any]) -> dict[str, Any]:
+    """Write changed columns of a locked contact with their keys."""
     if "custom" in changes:
         changes["custom"] = _merged(row["custom"], changes["custom"])
     changes = {name: value for name, value in changes.items() if value != row[name]}
@@ -101,8 +98,6 @@ async def _change(session: WriteSession, row: Row, changes: dict[str, Any], *, e
     shown = display_name(after)
     if shown != row["display_name"]:
         changes["display_name"] = after["display_name"] = shown
-    if edited and row["named_by_gift_id"] is not None and changes.keys() & {"given_name", "family_name"}:
-        changes["named_by_gift_id"] = None
     after = {**dict(await update_row(session, contacts, row["id"], changes, expected=None))}
     if repository.key_rows(after) != repository.key_rows(row):
         await repository.replace_keys(session, after)
@@ -154,110 +149,82 @@ async def upsert_by_external_id(
 
 async def resolve_payer(
     session: WriteSession,
+    person: Person,
     *,
     contact_id: UUID | None,
-    email: str | None,
-    name: str | None,
-    phone: str | None,
-    language: str | None,
-    country: str | None,
-    city: str | None,
     customer: tuple[str, str] | None,
-    gift_id: UUID,
     source: str,
-) -> UUID | None:
-    """The contact who paid: named by our own id, by the provider's customer id, by e-mail; else a new one.
+    emails: Sequence[str] = (),
+    given: Mapping[str, str] | None = None,
+) -> tuple[UUID | None, dict[str, str]]:
+    """The contact who paid, and what it has from this payment: named by our own id, by the provider's customer id, by
+    e-mail; else a new one.
 
     Nothing to go by gives nothing: the gift stays without a contact. Two payments of one new donor at the same moment
-    wait for each other here, so that they find the same contact. Blank facts are filled in, nothing is overwritten.
+    wait for each other here, so that they find the same contact. Blank facts are filled in; what is there stays, unless
+    it came with this very payment (`given`) and nobody has changed it since: then a better statement takes its place.
     """
+    known = given or {}
     if contact_id is not None and (row := await repository.lock(session, contact_id)) is not None:
-        await _fill(session, row, email=email, customer=customer)
-        return contact_id
+        return contact_id, await _fill(session, row, person, emails, customer, known)
     if customer is not None:
         await repository.lock_identity(session, f"external:{customer[0]}:{customer[1]}")
-    if email is not None:
-        await repository.lock_identity(session, f"email:{email.casefold()}")
+    if person.email is not None:
+        await repository.lock_identity(session, f"email:{person.email.casefold()}")
     found = await repository.by_external_id(session, *customer) if customer else None
-    if found is None and email is not None:
-        same = await repository.by_emails(session, [email])
-        named = [row for row in same if name and row["display_name"].casefold() == name.casefold()]
+    if found is None and person.email is not None:
+        same = await repository.by_emails(session, [person.email])
+        wanted = (person.name or "").casefold()
+        named = [row for row in same if wanted and row["display_name"].casefold() == wanted]
         found = next(iter(named or same), None)
     if found is not None:
         row = await repository.lock(session, found["id"])
         assert row is not None
-        await _fill(session, row, email=email, customer=customer, phone=phone, language=language)
-        return UUID(str(row["id"]))
-    if email is None and name is None:
-        return None
-    values = _payer_values(email=email, name=name, phone=phone, language=language, country=country, city=city)
+        return UUID(str(row["id"])), await _fill(session, row, person, emails, customer, known)
+    if person.email is None and person.name is None:
+        return None, dict(known)
+    values = ContactCreate.model_construct(kind="person").model_dump()
+    told, came = told_by_payment(values, person, emails, {})
+    values |= told
     values["external_ids"] = [{"system": customer[0], "id": customer[1]}] if customer else []
-    added = _add(session, values, source=source, named_by_gift_id=gift_id)
+    added = _add(session, values, source=source)
     await session.flush()  # the rest of this transaction refers to it
-    return UUID(str(added["id"]))
-
-
-def _payer_values(
-    *,
-    email: str | None,
-    name: str | None,
-    phone: str | None,
-    language: str | None,
-    country: str | None,
-    city: str | None,
-) -> dict[str, Any]:
-    given, family = split_name(name) if name else (None, None)
-    body: dict[str, Any] = ContactCreate.model_construct(
-        kind="person", given_name=given, family_name=family, language=language
-    ).model_dump()
-    body["emails"] = [_email_item(email, primary=True)] if email else []
-    body["phones"] = [{"number": phone, "label": None, "is_primary": True}] if phone else []
-    if country or city:
-        blank = dict.fromkeys(("line1", "line2", "region", "postal_code", "label"))
-        body["addresses"] = [{**blank, "city": city, "country": country, "is_primary": True}]
-    return body
-
-
-def _email_item(address: str, *, primary: bool) -> dict[str, Any]:
-    return {"address": address, "label": None, "is_primary": primary, "status": "valid"}
+    return UUID(str(added["id"])), came
 
 
 async def _fill(
     session: WriteSession,
     row: Row,
-    *,
-    email: str | None = None,
-    customer: tuple[str, str] | None = None,
-    phone: str | None = None,
-    language: str | None = None,
-) -> None:
-    changes: dict[str, Any] = {}
-    if email and email.casefold() not in {item["address"].casefold() for item in row["emails"]}:
-        changes["emails"] = [*row["emails"], _email_item(email, primary=not row["emails"])]
-    if phone and not row["phones"]:
-        changes["phones"] = [{"number": phone, "label": None, "is_primary": True}]
-    if language and not row["language"]:
-        changes["language"] = language
+    person: Person,
+    emails: Sequence[str],
+    customer: tuple[str, str] | None,
+    given: Mapping[str, str],
+) -> dict[str, str]:
+    changes, came = told_by_payment(row, person, emails, given)
     own = {"system": customer[0], "id": customer[1]} if customer else None
     if own and own not in row["external_ids"]:
         changes["external_ids"] = [*row["external_ids"], own]
-    await _change(session, row, changes, edited=False)
+    await _change(session, row, changes)
+    return came
 
 
-async def rename_from_gift(session: WriteSession, contact_id: UUID, gift_id: UUID, name: str) -> None:
-    """Give a contact that came with this gift the name its payment states, unless a person has edited it since."""
-    row = await repository.lock(session, contact_id)
-    if row is None or row["named_by_gift_id"] != gift_id:
-        return
-    given, family = split_name(name)
-    await _change(session, row, {"given_name": given, "family_name": family}, edited=False)
+async def find_customer(session: WriteSession, system: str, external_id: str) -> UUID | None:
+    """The contact with an id in another system; whoever is about to give it to a contact is waited for."""
+    await repository.lock_identity(session, f"external:{system}:{external_id}")
+    row = await repository.by_external_id(session, system, external_id)
+    return None if row is None else UUID(str(row["id"]))
+
+
+async def contact_exists(session: ReadSession, contact_id: UUID) -> bool:
+    """Whether there is such a contact."""
+    return await session.fetch_row(repository.GET, id=contact_id) is not None
 
 
 async def add_role(session: WriteSession, contact_id: UUID, role: str) -> None:
     """Give the contact a role it does not have yet."""
     row = await repository.lock(session, contact_id)
     if row is not None and role not in row["roles"]:
-        await _change(session, row, {"roles": [*row["roles"], role]}, edited=False)
+        await _change(session, row, {"roles": [*row["roles"], role]})
 
 
 async def add_role_to_many(session: WriteSession, contact_ids: Sequence[UUID], role: str) -> int:
@@ -271,4 +238,4 @@ async def set_email_status(session: WriteSession, contact_id: UUID, address: str
     if row is None:
         return
     emails = [{**item, "status": status} if item["address"] == address else item for item in row["emails"]]
-    await _change(session, row, {"emails": emails}, edited=False)
+    await _change(session, row, {"emails": emails})

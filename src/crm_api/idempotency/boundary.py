@@ -8,6 +8,7 @@ answer of an idempotency key, and rolls back when anything raises.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -19,6 +20,7 @@ from crm_api.auth.principal import Authenticator, Principal
 from crm_api.idempotency import service
 from crm_api.kit import body as bodies
 from crm_api.kit.db import Database, ReadSession, WriteSession
+from crm_api.kit.direct import Handler, compile_endpoint
 from crm_api.kit.fields import Catalogue
 from crm_api.kit.listing import MAX_LIMIT, ListQuery, parse_list_query
 from crm_api.kit.problems import BadRequest, FieldError, Invalid, PreconditionFailed, TooManyRequests, UnsupportedMedia
@@ -185,12 +187,19 @@ def list_query(catalogue: Catalogue) -> Any:
     return Depends(Listed(catalogue))
 
 
+_ENTITY_TAGS = re.compile(r'(W/)?"[!#-~]*"(\s*,\s*(W/)?"[!#-~]*")*')
+
+
 async def _if_match(request: Request) -> int | None:
     header = request.headers.get("if-match")
-    if header is None or header.strip() == "*":
+    if header is None:
         return None
     text = header.strip()
-    if text.startswith('"') and text.endswith('"') and text[1:-1].isdecimal() and len(text) < 14 and text.isascii():
+    if text == "*":
+        return None
+    if not _ENTITY_TAGS.fullmatch(text):
+        raise BadRequest('If-Match must hold an ETag in double quotes, such as "3".', code="if_match_malformed")
+    if text[1:-1].isdecimal() and len(text) < 14:
         return int(text[1:-1])
     raise PreconditionFailed("If-Match does not hold an ETag of this resource; read it again and use its ETag.")
 
@@ -208,6 +217,9 @@ def _parts(dependant: Any) -> list[Any]:
 
 class Route(APIRoute):
     """Every route of the API: strict query names, one commit, problems declared."""
+
+    direct: Handler
+    """The whole handling of a request, for whoever has found the route already."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -255,7 +267,7 @@ class Route(APIRoute):
         return sorted(found)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        inner = super().get_route_handler()
+        inner = compile_endpoint(self) or super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             if self.listed is None and request.scope.get("query_string"):
@@ -276,6 +288,7 @@ class Route(APIRoute):
                 self.adapter.validate_json(bytes(response.body))
             return _not_modified(request, response)
 
+        self.direct = handle
         return handle
 
 

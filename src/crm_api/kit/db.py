@@ -10,6 +10,8 @@ transaction, begun and given its tenant in one trip; services never commit it, t
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,10 +26,13 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.sql.elements import ClauseElement
 
-from crm_api.kit import clock, problems
+from crm_api.kit import clock
+from crm_api.kit.trouble import Away as Away
+from crm_api.kit.trouble import in_words, refused
 
 Row = asyncpg.Record
 RowLike = Mapping[str, Any] | asyncpg.Record
+_UNDO_SECONDS = 5.0
 _DIALECT: Any = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -165,7 +170,7 @@ class WriteSession(ReadSession):
         try:
             rows: list[Row] = await self._connection.fetch(statement.sql, *statement.arguments(values))
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
         return rows
 
     async def execute(self, statement: Statement, **values: Any) -> int:
@@ -174,7 +179,7 @@ class WriteSession(ReadSession):
         try:
             tag: str = await self._connection.execute(statement.sql, *statement.arguments(values))
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
@@ -198,7 +203,7 @@ class WriteSession(ReadSession):
         try:
             await self._connection.execute(sql, self.organization_id, *arguments)
         except asyncpg.IntegrityConstraintViolationError as error:
-            raise _refused(error) from None
+            raise refused(error) from None
 
     async def commit(self) -> None:
         """Flush and commit. For boundaries only."""
@@ -209,9 +214,9 @@ class WriteSession(ReadSession):
             callback()
 
     async def rollback(self) -> None:
-        """Undo everything. For boundaries only."""
+        """Undo everything. For boundaries only. Never fails: a connection that cannot roll back is dropped."""
         self.done = True
-        await self._connection.execute("ROLLBACK")
+        await _undo(self._connection)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -260,7 +265,29 @@ class _Connection(asyncpg.Connection):
         return ""
 
 
+async def _undo(connection: Any) -> None:
+    """End whatever transaction is open. A cancelled statement is waited for by the driver; a dead server is not."""
+    try:
+        async with asyncio.timeout(_UNDO_SECONDS):
+            await connection.execute("ROLLBACK")
+    except Exception:
+        with contextlib.suppress(Exception):
+            connection.terminate()
+
+
+def _notice_dead_peers(connection: Any) -> None:
+    """Bound the wait for a server that vanished without a word, for which TCP itself takes a quarter of an hour."""
+    link = connection._transport.get_extra_info("socket")
+    if link is None or link.family == socket.AF_UNIX:
+        return
+    for name, value in (("TCP_USER_TIMEOUT", 45_000), ("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if option := getattr(socket, name, None):  # Linux; the others have the plain keepalive
+            link.setsockopt(socket.IPPROTO_TCP, option, value)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
 async def _prepare_connection(connection: Any) -> None:
+    _notice_dead_peers(connection)
     for kind in ("jsonb", "json"):
         await connection.set_type_codec(
             kind, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
@@ -269,37 +296,6 @@ async def _prepare_connection(connection: Any) -> None:
 
 def _encode_json(value: Any) -> str:
     return orjson.dumps(value, default=_plain).decode()
-
-
-def _refused(error: asyncpg.IntegrityConstraintViolationError) -> problems.Problem:
-    """What a constraint's refusal means to a client; names of columns only, never values."""
-    name = error.constraint_name or ""
-    column = name.partition("__organization_id_")[2]
-    if isinstance(error, asyncpg.ForeignKeyViolationError):
-        detail = f"{column or 'A reference'} names something that does not exist in this organization."
-        where = [problems.FieldError(f"/{column}", "reference_not_found", detail)]
-        return problems.NotFound(detail, code="reference_not_found", errors=where)
-    if isinstance(error, asyncpg.UniqueViolationError):
-        what = (error.table_name or "resource").rstrip("s").replace("_", " ")
-        return problems.Conflict(
-            f"There is already such a {what}; read it and change it instead.", code="already_exists"
-        )
-    return problems.Invalid("A value is outside what is possible for this resource.", code="constraint_violated")
-
-
-_AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError)
-_BUSY = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.QueryCanceledError,
-)
-PASSING = (*_AWAY, *_BUSY)
-"""Database errors that pass by themselves: the same work may be tried again."""
 
 
 class Database:
@@ -311,7 +307,14 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, size: int = 10, wait_seconds: float = 5.0, statement_cache: int = 512, name: str = "crm-api"
+        cls,
+        url: str,
+        *,
+        size: int = 10,
+        wait_seconds: float = 5.0,
+        statement_cache: int = 512,
+        idle_seconds: float = 60.0,
+        name: str = "crm-api",
     ) -> Database:
         """Connect. Statements, locks and idle transactions are bounded by server settings."""
         pool = await asyncpg.create_pool(
@@ -327,7 +330,7 @@ class Database:
                 "application_name": name,
                 "statement_timeout": "30000",
                 "lock_timeout": "10000",
-                "idle_in_transaction_session_timeout": "60000",
+                "idle_in_transaction_session_timeout": str(round(idle_seconds * 1000)),
                 "jit": "off",
                 "timezone": "UTC",
             },
@@ -348,23 +351,30 @@ class Database:
         try:
             connection = await self._pool.acquire(timeout=self._wait_seconds)
         except TimeoutError as error:
-            raise problems.Unavailable("Every database connection is busy. Send the request again.") from error
-        except (*_AWAY, *_BUSY) as error:
-            raise problems.Unavailable("The database cannot be reached right now. Send the request again.") from error
+            raise Away("Every database connection is busy. Send the request again.") from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise Away("The database cannot be reached right now. Send the request again.") from error
         try:
             yield connection
-        except _AWAY as error:
-            raise problems.Unavailable("The database went away. Send the request again.") from error
-        except _BUSY as error:
-            raise problems.Unavailable("The database is busy. Send the request again.") from error
-        finally:
-            await asyncio.shield(self._release(connection))
+        except BaseException as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                await _undo(connection)
+                connection.terminate()
+            await asyncio.shield(self._release(connection, undo=True))
+            if (problem := in_words(error)) is not None:
+                raise problem from error
+            raise
+        await asyncio.shield(self._release(connection))
 
-    async def _release(self, connection: Any) -> None:
+    async def _release(self, connection: Any, *, undo: bool = False) -> None:
+        """Give a connection back, in one task of its own: a caller cancelled twice leaves nothing half done."""
         try:
-            await self._pool.release(connection, timeout=5)
-        except (*_AWAY, *_BUSY, TimeoutError):
-            connection.terminate()
+            if undo and connection.is_in_transaction():
+                await _undo(connection)
+            await self._pool.release(connection, timeout=_UNDO_SECONDS)
+        except Exception:  # the driver's pool has taken it back already when it found it closed
+            with contextlib.suppress(Exception):
+                connection.terminate()
 
     def read(self, tenant: Tenant, actor: Actor = SYSTEM) -> ReadSession:
         """A read session; holds no connection between statements."""
@@ -381,11 +391,6 @@ class Database:
         loads many records (see `WriteSession`)."""
         async with self.connection() as connection:
             session = await self.begin(tenant, actor, connection, bulk=bulk)
-            try:
-                yield session
-            except BaseException:
-                if not session.done and not connection.is_closed():
-                    await asyncio.shield(session.rollback())
-                raise
+            yield session
             if not session.done:
                 await session.commit()

@@ -54,22 +54,21 @@ class Edge:
                 raise self._too_large()
             await self.app(scope, self._capped(receive), send_with_headers)
         except problems.Problem as problem:
-            if state["status"]:
-                raise
-            await _answer(send_with_headers, problem, request_id)
+            if not state["status"]:
+                await _answer(send_with_headers, problem, request_id)
         except ClientDisconnect:
             state["status"] = state["status"] or _CLIENT_GONE
         except Exception as error:
             log.error("request_failed", request_id=request_id, error=type(error).__name__, at=_place(error))
-            if state["status"]:
-                raise
-            await _answer(
-                send_with_headers,
-                problems.Problem(
-                    "Something went wrong on our side. Send the request again; if it stays, report the request id."
-                ),
-                request_id,
-            )
+            # An answer that broke off is closed by the server; to raise would put the error's own text into its log.
+            if not state["status"]:
+                await _answer(
+                    send_with_headers,
+                    problems.Problem(
+                        "Something went wrong on our side. Send the request again; if it stays, report the request id."
+                    ),
+                    request_id,
+                )
         finally:
             self._account(scope, state["status"], clock.monotonic() - started, request_id)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
-from sqlalchemy import Column, Table
+from sqlalchemy import BigInteger, Column, Table
 
 from crm_api.kit.tables import Sensitivity
 
@@ -31,7 +31,7 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 _SCHEMA: dict[Kind, dict[str, Any]] = {
     "text": {"type": "string", "maxLength": 500},
     "uuid": {"type": "string", "format": "uuid"},
-    "integer": {"type": "integer", "minimum": -(2**53) + 1, "maximum": 2**53 - 1},
+    "integer": {"type": "integer"},
     "instant": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"},
     "boolean": {"type": "boolean"},
@@ -72,7 +72,15 @@ class Field:
         schema = dict(_SCHEMA[self.kind])
         if self.choices:
             schema["enum"] = list(self.choices)
+        if self.kind == "integer":
+            schema |= {"minimum": -self.largest, "maximum": self.largest}
         return schema
+
+    @property
+    def largest(self) -> int:
+        """The largest whole number it is compared with: what JavaScript keeps exact, or the column takes."""
+        small = self.column is not None and not isinstance(self.column.type, BigInteger)
+        return 2**31 - 1 if small else 2**53 - 1
 
     def parse(self, text: str) -> Any:
         """A typed value from a query parameter; `ValueError` says in words what is expected."""
@@ -84,7 +92,7 @@ class Field:
             except ValueError:
                 raise ValueError("must be a UUID") from None
         if self.kind == "integer":
-            return _integer(text)
+            return _integer(text, self.largest)
         if self.kind == "instant":
             try:
                 value = _INSTANT.validate_python(text) if not text.lstrip("-").replace(".", "").isdigit() else None
@@ -120,9 +128,10 @@ def _no_date() -> date:
     raise ValueError
 
 
-def _integer(text: str) -> int:
-    if len(text) > 20 or not text.removeprefix("-").isdecimal() or not text.isascii() or abs(int(text)) > 2**53 - 1:
-        raise ValueError("must be a whole number of at most 2^53 - 1")
+def _integer(text: str, largest: int) -> int:
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or not digits.isascii() or len(digits) > 16 or int(digits) > largest:
+        raise ValueError(f"must be a whole number of at most {largest}")
     return int(text)
 
 
@@ -138,6 +147,8 @@ class Catalogue:
     table: Table
     fields: tuple[Field, ...]
     default_sort: str
+    hidden: Column[Any] | None = None
+    """Rows with a value here are in no list."""
     key_table: Table | None = None
     key_owner: str = ""
     by_name: dict[str, Field] = field(default_factory=dict, init=False)

@@ -1,12 +1,13 @@
 """The doorbell: after a commit, tell the workers through arq that an organization has work.
 
-Best effort by design. Rings of one moment are sent together; when Redis is away they are dropped, and the workers'
-sweep finds the rows.
+Best effort by design. An organization has one bell: it rings or it does not, so rings of one moment, and those that no
+worker is there to hear, are one. When Redis is away they are dropped, and the workers' sweep finds the rows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,9 @@ from crm_api.outbox import service
 log = get_logger("crm_api.doorbell")
 QUEUE = "crm:doorbell"
 JOB = "look"
+_PREFIX = "look:"
 _GATHER_SECONDS = 0.005
+_SEND_SECONDS = 2.0
 _PAUSE_AFTER_FAILURE = 1.0
 
 
@@ -49,9 +52,11 @@ class Doorbell:
                 DOORBELL.labels("skipped").inc()
                 return
             try:
-                pool = await self._connected()
-                await pool.enqueue_job(JOB, [str(one) for one in waiting], _queue_name=QUEUE)
-                DOORBELL.labels("rung").inc()
+                async with asyncio.timeout(_SEND_SECONDS):
+                    pool = await self._connected()
+                    for one in waiting:
+                        await pool.enqueue_job(JOB, _job_id=f"{_PREFIX}{one}", _queue_name=QUEUE)
+                DOORBELL.labels("rung").inc(len(waiting))
             except Exception as error:
                 DOORBELL.labels("lost").inc()
                 self._quiet_until = clock.monotonic() + _PAUSE_AFTER_FAILURE
@@ -74,10 +79,17 @@ class Doorbell:
     async def close(self) -> None:
         """Send what waits and disconnect."""
         service.set_doorbell(None)
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=1)
-        if self._pool is not None:
-            await self._pool.aclose()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(1):
+                if self._task is not None:
+                    await asyncio.wait([self._task])
+                if self._pool is not None:
+                    await self._pool.aclose()
+
+
+def organization_of(job_id: str) -> UUID:
+    """Whose bell rang; `ValueError` when it was none of ours."""
+    return UUID(job_id.removeprefix(_PREFIX))
 
 
 def serialize(value: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Response
 
+from crm_api.audit.service import record
 from crm_api.idempotency.boundary import list_query, reads, router, writes
 from crm_api.kit.db import ReadSession, Row, WriteSession
 from crm_api.kit.listing import ListQuery, read_page
@@ -40,4 +41,6 @@ async def jobs_get(session: Annotated[ReadSession, reads("jobs:read")], job_id: 
 @routes.post("/v1/jobs/{job_id}/retry", operation_id="jobs_retry", response_model=JobRead)
 async def jobs_retry(session: Annotated[WriteSession, writes("jobs:write")], job_id: UUID) -> Response:
     """Make a dead, waiting or backed-off job due now, with fresh attempts."""
-    return reply(_read(await service.retry_job(session, job_id)))
+    row = await service.retry_job(session, job_id)
+    record(session, "job.retried", "job", job_id)
+    return reply(_read(row))

@@ -38,7 +38,11 @@ class Job:
 
 
 class Wait(Exception):
-    """Raised by a handler: nothing was done; look again when `key` is woken, or at the deadline."""
+    """Raised by a handler: what it wrote stays, and it is called again when `key` is woken, or at the deadline.
+
+    A handler looks whether what it needs is there, and whoever brings it wakes the key. So that neither misses the
+    other, both do so under one lock, such as an advisory lock of the key, held to the end of their transactions.
+    """
 
     def __init__(self, key: str, seconds: float) -> None:
         super().__init__(key)
@@ -65,7 +69,8 @@ class Subscriber:
     """One reaction to facts.
 
     `handle` runs inside the transaction that also marks the row done: exactly once in effect. `outside` is for calls to
-    other systems: it runs without a transaction and finishes the row itself through the runner's context.
+    other systems: it runs without a transaction and finishes the row itself through the runner's context, as the
+    first thing in the transaction that records the outcome.
     """
 
     name: str
@@ -76,7 +81,8 @@ class Subscriber:
     on_dead: Handler | None = None
     """What to record, in the same transaction, when the row is given up."""
     max_attempts: int = 12
-    lease: timedelta = timedelta(seconds=30)
+    timeout: timedelta = timedelta(seconds=30)
+    """How long one run may take. The lease is shorter and renewed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,14 @@ class Schedule:
     name: str
     fact: type[Fact]
     every: timedelta
+    """Whole days, or less than a day."""
     at_hour: int = 3
-    """Local hour, for daily schedules."""
+    """Local hour, for schedules of whole days."""
     catch_up: int = 1
+
+    def __post_init__(self) -> None:
+        if self.catch_up < 1 or self.every <= timedelta(0) or (self.every.days and self.every % timedelta(days=1)):
+            raise ValueError(f"schedule {self.name}: every whole days or less than one, catch_up at least 1")
 
 
 @dataclass(slots=True)

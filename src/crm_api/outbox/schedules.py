@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from crm_api.kit.db import Tenant, WriteSession, prepare
 from crm_api.outbox.facts import Registry, Schedule
 from crm_api.outbox.service import emit
 
+_DAY = timedelta(days=1)
 _ENSURE = prepare(
     text(
         "INSERT INTO schedules (organization_id, name, next_at) VALUES (:organization_id, :name, :next_at) "
@@ -37,18 +39,31 @@ _OCCUR = prepare(
 def next_occurrence(schedule: Schedule, after: datetime, zone_name: str) -> datetime:
     """The first occurrence strictly after a moment.
 
-    Daily schedules stand at a local hour of the organization's zone, so they move with its summer time; an hour that a
-    clock change leaves out happens at the moment the zone's rules map it to. Shorter ones divide the day from
-    midnight UTC.
+    Schedules of whole days stand at a local hour of the organization's zone, so they move with its summer time; an hour
+    that a clock change leaves out happens at the moment the zone's rules map it to, one that it repeats happens the
+    first time. Of several days they stand on those days whose number since the year 1 they divide. Shorter ones divide
+    the time since 1970.
     """
-    if schedule.every >= timedelta(days=1):
+    if schedule.every >= _DAY:
         zone = clock.zone(zone_name)
         local = after.astimezone(zone).replace(hour=schedule.at_hour, minute=0, second=0, microsecond=0, fold=0)
-        while (moment := local.astimezone(clock.UTC)) <= after:
-            local += timedelta(days=1)
+        while (moment := local.astimezone(clock.UTC)) <= after or local.toordinal() % schedule.every.days:
+            local += _DAY
         return moment
     step = schedule.every.total_seconds()
     return clock.from_unix(int((after.timestamp() // step + 1) * step))
+
+
+def missed(schedule: Schedule, since: datetime, now: datetime, zone_name: str) -> tuple[list[datetime], datetime]:
+    """The newest `catch_up` of the occurrences from `since` (itself one) to now, and the first one after now."""
+    found: deque[datetime] = deque(maxlen=schedule.catch_up)
+    moment = since
+    if (gap := now - schedule.every * (schedule.catch_up + 2)) > since:  # long away: only the newest matter
+        moment = next_occurrence(schedule, gap, zone_name)
+    while moment <= now:
+        found.append(moment)
+        moment = next_occurrence(schedule, moment, zone_name)
+    return list(found), moment
 
 
 async def ensure(session: WriteSession, registry: Registry) -> None:
@@ -69,16 +84,12 @@ async def run_due(session: WriteSession, registry: Registry) -> int:
         if schedule is None:  # a schedule of another version: leave it a day
             await session.execute(_ADVANCE, name=row["name"], next_at=session.now + timedelta(days=1))
             continue
-        occurrences: list[datetime] = []
-        moment: datetime = row["next_at"]
-        while moment <= session.now:
-            occurrences = [*occurrences[-schedule.catch_up + 1 :], moment] if schedule.catch_up > 1 else [moment]
-            moment = next_occurrence(schedule, moment, session.tenant.timezone)
+        occurrences, following = missed(schedule, row["next_at"], session.now, session.tenant.timezone)
         for occurrence in occurrences:
             if await session.execute(_OCCUR, name=schedule.name, occurrence=occurrence, recorded_at=clock.utc_now()):
-                emit(session, schedule.fact(occurrence=occurrence))  # type: ignore[call-arg]
+                emit(session, schedule.fact(occurrence=occurrence), registry=registry)  # type: ignore[call-arg]
                 started += 1
-        await session.execute(_ADVANCE, name=schedule.name, next_at=moment)
+        await session.execute(_ADVANCE, name=schedule.name, next_at=following)
     return started
 
 

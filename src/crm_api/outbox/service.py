@@ -13,7 +13,7 @@ from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Conflict, NotFound
-from crm_api.outbox.facts import REGISTRY, Fact
+from crm_api.outbox.facts import REGISTRY, Fact, Registry
 from crm_api.outbox.models import jobs
 
 _ring: list[Callable[[UUID], None]] = []
@@ -24,14 +24,16 @@ def set_doorbell(ring: Callable[[UUID], None] | None) -> None:
     _ring[:] = [] if ring is None else [ring]
 
 
-def emit(session: WriteSession, fact: Fact, *, delay: timedelta = timedelta(0)) -> None:
+def emit(
+    session: WriteSession, fact: Fact, *, delay: timedelta = timedelta(0), registry: Registry = REGISTRY
+) -> None:
     """Record a fact. Subscribers with nothing to do get no row. A bulk session records one batch fact for many."""
     if session.bulk and (whole := fact.in_bulk(session.bulk)) is not fact:
         if whole in session.told:
             return
         session.told |= {whole}
         fact = whole
-    interested = [s for s in REGISTRY.by_fact.get(type(fact), ()) if s.wants(fact)]
+    interested = [s for s in registry.by_fact.get(type(fact), ()) if s.wants(fact)]
     if not interested:
         return
     now = clock.utc_now()

@@ -99,5 +99,5 @@ def register(registry: Registry) -> None:
         Subscriber(inbox.APPLY, (PaymentEventReceived,), handle=apply_event, on_dead=event_failed, max_attempts=15)
     )
     registry.subscribe(
-        Subscriber("payments.fetch_payment", (PaymentMissing,), outside=fetch_payment, lease=timedelta(seconds=90))
+        Subscriber("payments.fetch_payment", (PaymentMissing,), outside=fetch_payment, timeout=timedelta(seconds=90))
     )

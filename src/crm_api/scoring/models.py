@@ -59,6 +59,7 @@ donor_status_changes = tenant_table(
     document("reasons", null=True, tag="donor_sensitive"),
     day("as_of"),
     instant("changed_at"),
+    one_of("status", STATUSES),
     refers("contact_id", "contacts", on_delete="CASCADE"),
     Index("ix_donor_status_changes__contact", "organization_id", "contact_id", "id"),
     privileges=APPEND_ONLY,

@@ -20,6 +20,7 @@ from crm_api.scoring.status import (
     IS_MAJOR_SQL,
     IS_NEW_SQL,
     IS_RECURRING_SQL,
+    REASONS_SQL,
     STATUS_SQL,
     StatusRules,
 )
@@ -57,9 +58,13 @@ _LATEST_BORDERS = prepare(
 _SUMMARY = prepare(
     text("SELECT * FROM donor_summaries WHERE organization_id = :organization_id AND contact_id = :contact_id")
 )
+_NO_GIFT_NO_SCORE = ", ".join(
+    f"{name} = CASE WHEN excluded.gift_count > 0 THEN s.{name} END"
+    for name in ("rfm_recency", "rfm_frequency", "rfm_monetary")
+)
 _UPSERT = prepare(
     text(
-        """
+        f"""
         INSERT INTO donor_summaries AS s (organization_id, contact_id, gift_count, gifts_without_rate, total_given,
             average_gift, largest_gift, total_last_365_days, first_gift_at, last_gift_at, first_gift_date,
             last_gift_date, donor_status, is_new, is_major, is_recurring, rules_version, as_of, computed_at)
@@ -74,7 +79,7 @@ _UPSERT = prepare(
             first_gift_date = excluded.first_gift_date, last_gift_date = excluded.last_gift_date,
             donor_status = excluded.donor_status, is_new = excluded.is_new, is_major = excluded.is_major,
             is_recurring = excluded.is_recurring, rules_version = excluded.rules_version, as_of = excluded.as_of,
-            computed_at = excluded.computed_at
+            computed_at = excluded.computed_at, {_NO_GIFT_NO_SCORE}
         """
     )
 )
@@ -100,12 +105,6 @@ def _rescore(only: str) -> str:
 
 _RESCORE_ALL = prepare(text(_rescore("")))
 _RESCORE_ONE = prepare(text(_rescore("AND contact_id = :contact_id")))
-_UNSCORE = prepare(
-    text(
-        "UPDATE donor_summaries SET rfm_recency = NULL, rfm_frequency = NULL, rfm_monetary = NULL "
-        "WHERE organization_id = :organization_id AND gift_count = 0 AND rfm_recency IS NOT NULL"
-    )
-)
 _STORE_BORDERS = prepare(
     text(
         "INSERT INTO rfm_borders (organization_id, n, {names}, as_of, computed_at) "
@@ -154,9 +153,9 @@ _REBUILD = prepare(
         ),
         changed AS (
             INSERT INTO donor_status_changes (organization_id, id, contact_id, previous_status, status, rules_version,
-                as_of, changed_at)
+                reasons, as_of, changed_at)
             SELECT :organization_id, gen_random_uuid(), j.contact_id, s.donor_status, j.donor_status, :rules_version,
-                CAST(:as_of AS date), :computed_at
+                {REASONS_SQL}, CAST(:as_of AS date), :computed_at
             FROM judged j LEFT JOIN donor_summaries s
                 ON s.organization_id = :organization_id AND s.contact_id = j.contact_id
             WHERE s.donor_status IS DISTINCT FROM j.donor_status
@@ -176,7 +175,7 @@ _REBUILD = prepare(
             first_gift_date = excluded.first_gift_date, last_gift_date = excluded.last_gift_date,
             donor_status = excluded.donor_status, is_new = excluded.is_new, is_major = excluded.is_major,
             is_recurring = excluded.is_recurring, rules_version = excluded.rules_version, as_of = excluded.as_of,
-            computed_at = excluded.computed_at
+            computed_at = excluded.computed_at, {_NO_GIFT_NO_SCORE}
         """
     )
 )
@@ -191,6 +190,7 @@ _UNNOTED = prepare(
     )
 )
 _LOCK = prepare(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
+_LOCK_SHARED = prepare(text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"))
 
 
 async def lock_donor(session: WriteSession, contact_id: UUID) -> None:
@@ -199,8 +199,14 @@ async def lock_donor(session: WriteSession, contact_id: UUID) -> None:
 
 
 async def lock_all(session: WriteSession) -> None:
-    """Let one worker at a time rebuild an organization's borders."""
+    """Let one worker at a time rebuild an organization's figures or borders, and nobody step a donor meanwhile."""
     await session.fetch(_LOCK, name=f"{session.organization_id}:scoring")
+
+
+async def lock_shared(session: WriteSession) -> None:
+    """Let nobody rebuild the organization's figures while one donor's are stepped: the rebuild would put what it read
+    before over what is written now."""
+    await session.fetch(_LOCK_SHARED, name=f"{session.organization_id}:scoring")
 
 
 async def summarize_donor(session: ReadSession, contact_id: UUID, as_of: date) -> tuple[DonorSummary, list[UUID]]:
@@ -257,7 +263,6 @@ async def rescore(session: WriteSession, borders: RfmBorders, as_of: date, conta
     """Score every donor, or one, against borders."""
     if contact_id is None:
         await session.execute(_RESCORE_ALL, as_of=as_of, **borders.sql_params())
-        await session.execute(_UNSCORE)
     else:
         await session.execute(_RESCORE_ONE, as_of=as_of, contact_id=contact_id, **borders.sql_params())
 
@@ -265,7 +270,12 @@ async def rescore(session: WriteSession, borders: RfmBorders, as_of: date, conta
 async def rebuild_summaries(session: WriteSession, rules: StatusRules, as_of: date) -> int:
     """Every donor's figures and status in one statement, with a row for each change of status; how many donors."""
     return await session.execute(
-        _REBUILD, as_of=as_of, computed_at=session.now, rules_version=rules.version, **rules.sql_params()
+        _REBUILD,
+        as_of=as_of,
+        computed_at=session.now,
+        currency=session.tenant.currency,
+        rules_version=rules.version,
+        **rules.sql_params(),
     )
 
 

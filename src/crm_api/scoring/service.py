@@ -36,8 +36,12 @@ def rules_of(session: ReadSession) -> StatusRules:
 
 async def refresh_donor(session: WriteSession, contact_id: UUID) -> None:
     """Bring a donor's figures, status and scores up to date after a gift or plan changed."""
-    await repository.lock_donor(session, contact_id)
     as_of = today(session)
+    if _settled(await repository.latest_borders(session, as_of)):
+        await repository.lock_shared(session)
+    else:
+        await repository.lock_all(session)
+    await repository.lock_donor(session, contact_id)
     rules = rules_of(session)
     summary, live = await repository.summarize_donor(session, contact_id, as_of)
     result = evaluate(summary, rules=rules, as_of=as_of, has_live_plan=summary.has_gift_of(live))
@@ -106,12 +110,17 @@ def _note_change(
     )
 
 
+def _settled(borders: RfmBorders | None) -> bool:
+    """Whether there are donors enough for the borders to stand until the next rebuild."""
+    return borders is not None and borders.n >= SMALL
+
+
 async def _rescore_after(session: WriteSession, contact_id: UUID, as_of: date) -> None:
     borders = await repository.latest_borders(session, as_of)
-    if borders is not None and borders.n >= SMALL:
+    if borders is not None and _settled(borders):
         await repository.rescore(session, borders, as_of, contact_id)
         return
-    await repository.lock_all(session)
+    await repository.lock_all(session)  # held already, except where a rebuild has just left fewer donors
     borders = await repository.rebuild_borders(session, as_of)
     if borders is not None:
         await repository.rescore(session, borders, as_of)

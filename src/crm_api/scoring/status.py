@@ -72,6 +72,27 @@ IS_MAJOR_SQL: Final = "COALESCE(total_last_365_days >= CAST(:major_gift_threshol
 IS_RECURRING_SQL: Final = "COALESCE(is_live_recurring, FALSE)"
 """`StatusResult.is_recurring` as an SQL expression."""
 
+REASONS_SQL: Final = """
+(SELECT jsonb_agg(jsonb_build_object('rule', tried.rule, 'field', tried.field, 'value', tried.value,
+    'verdict', tried.rule = j.donor_status) ORDER BY tried.place)
+FROM (VALUES
+    (1, 'prospect', 'gift_count', to_jsonb(j.gift_count)),
+    (2, 'lost', 'days_since_last_gift', to_jsonb(j.days_since_last_gift)),
+    (3, 'lapsed', 'days_since_last_gift', to_jsonb(j.days_since_last_gift)),
+    (4, 'lapsing', 'days_since_last_gift', to_jsonb(j.days_since_last_gift)),
+    (5, 'major', 'total_last_365_days',
+        jsonb_build_object('amount', j.total_last_365_days, 'currency', CAST(:currency AS TEXT))),
+    (6, 'recurring', 'is_recurring', to_jsonb(j.is_live_recurring)),
+    (7, 'new', 'gift_count', to_jsonb(j.gift_count)),
+    (8, 'regular', 'gift_count', to_jsonb(j.gift_count))
+) AS tried(place, rule, field, value)
+WHERE (tried.rule <> 'major' OR CAST(:major_gift_threshold AS BIGINT) IS NOT NULL)
+    AND tried.place <= array_position(
+        ARRAY['prospect', 'lost', 'lapsed', 'lapsing', 'major', 'recurring', 'new', 'regular'], j.donor_status))
+"""
+"""`evaluate(...).reasons` as JSON, over the columns of `STATUS_SQL` and its outcome, of a relation named ``j``; the
+further parameter ``currency`` is the organization's."""
+
 
 class StatusRules(BaseModel):
     """One version of an organization's status rules. Every ``*_after_days`` threshold is the last day still *before*

@@ -6,18 +6,27 @@ from datetime import timedelta
 from uuid import UUID
 
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded, GiftsRestated
+from crm_api.donations.gifts.service import note_donor
 from crm_api.donations.recurring.facts import PlanChanged
 from crm_api.kit.db import WriteSession
 from crm_api.outbox.facts import Job, Registry, Schedule, Subscriber
 from crm_api.scoring import service
 from crm_api.scoring.facts import ScoringDue
 
+_GONE = ("refunded", "disputed", "charged_back")
+"""Statuses of gifts whose money arrived and which may count for nothing now."""
+
 
 async def follow_gift(session: WriteSession, job: Job) -> None:
-    """Refresh the donor of a gift or plan, and the donor it belonged to before."""
+    """Refresh the donor of a gift or plan, and the donor it belonged to before.
+
+    Whose money has arrived is a donor and remains one, also where it was given back or lost before anybody looked.
+    """
     named = (job.payload.get("contact_id"), job.payload.get("previous_contact_id"))
     for contact_id in sorted({str(one) for one in named if one}):
         await service.refresh_donor(session, UUID(contact_id))
+    if job.payload.get("status") in _GONE and job.payload.get("contact_id"):
+        await note_donor(session, UUID(job.payload["contact_id"]))
 
 
 async def rebuild(session: WriteSession, job: Job) -> None:

@@ -9,6 +9,7 @@ GIFTS = Catalogue(
     resource="donations",
     table=gifts,
     default_sort="-received_at",
+    hidden=gifts.c.superseded_by,
     fields=(
         Field("id", "uuid", gifts.c.id, sortable=True),
         Field("contact_id", "uuid", gifts.c.contact_id),

@@ -56,6 +56,7 @@ gifts = tenant_table(
     string("provider_payment_id", null=True, binary=True),
     string("provider_customer_id", null=True, binary=True),
     document("payer", null=True, tag="donor_sensitive"),  # the most trusted of the provider's statements
+    uid("superseded_by", null=True),  # the same payment as that gift: counts for nothing, is not listed
     document("external_ids", default="'[]'"),
     number("version", default="1"),
     instant("created_at"),
@@ -68,6 +69,7 @@ gifts = tenant_table(
     refers("campaign_id", "campaigns"),
     refers("plan_id", "recurring_plans"),
     refers("connection_id", "payment_connections"),
+    refers("superseded_by", "gifts"),
     Index("ix_gifts__received", "organization_id", "received_at", "id"),
     Index("ix_gifts__created", "organization_id", "created_at", "id"),
     Index(
@@ -88,7 +90,7 @@ gifts = tenant_table(
         "connection_id",
         "provider_payment_id",
         unique=True,
-        postgresql_where=text("provider_payment_id IS NOT NULL"),
+        postgresql_where=text("connection_id IS NOT NULL"),
     ),
     Index(
         "ix_gifts__provider_payment_id",
@@ -103,6 +105,12 @@ gifts = tenant_table(
         "provider_customer_id",
         "received_at",
         postgresql_where=text("provider_customer_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_gifts__superseded",
+        "organization_id",
+        "superseded_by",
+        postgresql_where=text("superseded_by IS NOT NULL"),
     ),
     Index("ix_gifts__no_rate", "organization_id", "currency", postgresql_where=text("base_amount IS NULL")),
 )

@@ -44,7 +44,7 @@ recurring_plans = tenant_table(
         "connection_id",
         "provider_plan_id",
         unique=True,
-        postgresql_where=text("provider_plan_id IS NOT NULL"),
+        postgresql_where=text("connection_id IS NOT NULL"),
     ),
     Index("ix_recurring_plans__provider_plan_id", "organization_id", "provider_plan_id"),
 )

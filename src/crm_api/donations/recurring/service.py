@@ -166,14 +166,30 @@ def _new(
     }
 
 
+def _describes_newer(row: Row, said: PlanStatement) -> bool:
+    """Whether a description replaces the current one. Providers' times are whole seconds: among descriptions of one
+    second a fixed order decides, and one without a next date (the plan is ending) stands above the others."""
+    described: datetime | None = row["described_at"]
+    if described is None or said.stated_at != described:
+        return described is None or said.stated_at > described
+    amount = said.amount
+    stated = (said.next_date, amount.amount if amount else None, said.frequency_unit, said.frequency_interval)
+    current = (row["next_date"], row["amount"], row["frequency_unit"], row["frequency_interval"])
+    return _fixed_order(stated) > _fixed_order(current)
+
+
+def _fixed_order(description: tuple[date | None, int | None, str | None, int | None]) -> tuple[Any, ...]:
+    next_date, amount, unit, interval = description
+    return (next_date is None, next_date or date.min, amount or 0, unit or "", interval or 0)
+
+
 def _joined(row: Row, said: PlanStatement) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if said.status and newer_status((row["status_at"], row["status"]), (said.stated_at, said.status)):
         changes |= {"status": said.status, "status_at": said.stated_at}
         if said.ended_at or said.status not in {"canceled", "completed"}:
             changes["ended_at"] = said.ended_at
-    described: datetime | None = row["described_at"]
-    if said.whole and (described is None or said.stated_at >= described):
+    if said.whole and _describes_newer(row, said):
         changes |= {
             "described_at": said.stated_at,
             "frequency_unit": said.frequency_unit,

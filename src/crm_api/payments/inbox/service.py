@@ -64,6 +64,11 @@ _MARK = prepare(
         "WHERE organization_id = :organization_id AND id = :id"
     )
 )
+_MOVE = prepare(
+    text(
+        "UPDATE provider_events SET gift_id = :target WHERE organization_id = :organization_id AND gift_id = :source"
+    )
+)
 _REVIVE = prepare(
     text(
         "UPDATE provider_events SET state = 'received', reason = NULL WHERE organization_id = :organization_id "
@@ -139,6 +144,11 @@ async def lock_event(session: WriteSession, event_id: UUID) -> Row:
     if row is None:
         raise NotFound("There is no such provider event.")
     return row
+
+
+async def move_events(session: WriteSession, source: UUID, target: UUID) -> None:
+    """Let the events of one gift be known as those of another."""
+    await session.execute(_MOVE, source=source, target=target)
 
 
 async def mark(

@@ -1,0 +1,112 @@
+"""Finding every gift that is one and the same payment, and making one of them.
+
+Provider ids decide. Since 2025-03-31 Stripe's invoices and intents share none, and only an event of its own says that
+they belong together; until it comes, an invoice and an intent of the same customer, amount and hour are taken for one
+payment. All events of one customer and amount are serialized for that, so that no two of them look past each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from crm_api.donations.gifts import repository as gift_rows
+from crm_api.donations.gifts.balances import Entry, derive
+from crm_api.donations.gifts.service import settle
+from crm_api.kit.db import Row, WriteSession
+from crm_api.payments.inbox.service import move_events
+from crm_api.payments.provider import PaymentOutcome
+
+_KIN_WINDOW = timedelta(hours=1)
+_KIN_SIDES = {"invoice": ("in_", "pi_"), "intent": ("pi_", "in_")}
+"""By what prefix of id the two sides of one recurring payment are told apart: (this side, the other one)."""
+_KEYS = ("in_", "pi_", "ch_", "py_", "cs_")
+"""Kinds of ids, the one that is to name the gift first: a recurring payment's invoice, else the intent."""
+
+
+def lock_names(outcome: PaymentOutcome) -> list[str]:
+    """What must be locked before the gifts of a payment are looked for."""
+    names = list(outcome.refs)
+    if outcome.kin and outcome.payer.customer_ref and outcome.amount:
+        names.append(f"kin:{outcome.payer.customer_ref}:{outcome.amount.amount}:{outcome.amount.currency}")
+    return names
+
+
+def canonical(refs: Sequence[str]) -> str:
+    """The payment key of a gift among all ids that name it, whatever their order."""
+    for prefix in _KEYS:
+        if found := sorted(ref for ref in refs if ref.startswith(prefix)):
+            return found[0]
+    return min(refs)
+
+
+async def find_gifts(session: WriteSession, connection_id: UUID, outcome: PaymentOutcome) -> list[UUID]:
+    """The gifts that are this payment, as far as anything is known of it."""
+    known = await gift_rows.by_refs(session, connection_id, outcome.refs)
+    if not outcome.kin or not outcome.payer.customer_ref or not outcome.amount or len(known) > 1:
+        return known
+    ours, theirs = _KIN_SIDES[outcome.kin]
+    if known and any(ref.startswith(theirs) for ref in await gift_rows.refs_of(session, known[0])):
+        return known
+    kin = await gift_rows.find_kin(
+        session,
+        connection_id=connection_id,
+        customer=outcome.payer.customer_ref,
+        amount=outcome.amount.amount,
+        currency=outcome.amount.currency,
+        at=outcome.occurred_at,
+        within=_KIN_WINDOW,
+        missing=ours.replace("_", "\\_") + "%",
+        present=theirs.replace("_", "\\_") + "%",
+    )
+    return [*known, kin] if kin and kin not in known else known
+
+
+async def unite(
+    session: WriteSession, connection_id: UUID, outcome: PaymentOutcome, known: Sequence[UUID]
+) -> tuple[UUID, list[Row]]:
+    """Make one gift of several that are one payment: the gift that stays, and the rows of those it supersedes.
+
+    The invoice's stays and takes over the evidence and the provider's ids of the others, which count for nothing from
+    then on. Two gifts that were both paid in full, each by an intent of its own, stay two: then it was the guess by
+    customer and amount that took the wrong one of them for the invoice's, and no money may get lost over that.
+    """
+    named = {gift_id: await gift_rows.refs_of(session, gift_id) for gift_id in known}
+    await gift_rows.lock_refs(session, connection_id, sorted({ref for refs in named.values() for ref in refs}))
+    known = await find_gifts(session, connection_id, outcome)  # who held one of those ids may have changed it
+    named = {gift_id: await gift_rows.refs_of(session, gift_id) for gift_id in known}
+    target = min(known, key=lambda one: (not any(ref.startswith("in_") for ref in named[one]), str(one)))
+    own = await _evidence(session, target)
+    heirs = []
+    for other in sorted(known):
+        if other == target:
+            continue
+        evidence = await _evidence(session, other)
+        if _two_payments(own, evidence):
+            continue
+        row = await gift_rows.lock(session, other)
+        assert row is not None
+        heirs.append(row)
+        await gift_rows.add_entries(session, target, evidence)
+        end = Entry(kind="superseded", key=f"superseded:{target}", occurred_at=row["received_at"], ref=str(target))
+        await gift_rows.add_entries(session, other, [end])
+        await gift_rows.move_refs(session, other, target)
+        await move_events(session, other, target)
+        await settle(session, row, {"provider_payment_id": None, "superseded_by": target})
+    return target, heirs
+
+
+async def _evidence(session: WriteSession, gift_id: UUID) -> list[Entry]:
+    return [gift_rows.entry_of(entry) for entry in await gift_rows.entry_rows(session, gift_id)]
+
+
+def _two_payments(first: Sequence[Entry], second: Sequence[Entry]) -> bool:
+    """Whether each is a whole payment of its own: as much money, and for each an intent or charge says that it came."""
+    both = (first, second)
+    return all(map(_paid_itself, both)) and len({derive(entries).gross for entries in both}) == 1
+
+
+def _paid_itself(entries: Sequence[Entry]) -> bool:
+    own = ("charge:pi_", "charge:ch_", "charge:py_")
+    return any(entry.kind == "charge" and entry.key.startswith(own) for entry in entries)
