@@ -191,9 +191,9 @@ class _Loader:
                 await self._by_stripe(gift)
             else:
                 by_hand.append((gift, await self._by_hand(gift)))
+            self.progress.advance(1)
             if number % _FLUSH_EVERY == 0:
                 await self.session.flush()
-                self.progress.advance(_FLUSH_EVERY)
         await self.session.flush()
         await self._refund(by_hand)
 

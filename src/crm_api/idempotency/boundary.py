@@ -26,6 +26,7 @@ from crm_api.kit.listing import MAX_LIMIT, ListQuery, parse_list_query
 from crm_api.kit.problems import BadRequest, FieldError, Invalid, PreconditionFailed, TooManyRequests, UnsupportedMedia
 from crm_api.kit.ratelimit import RateLimiter
 from crm_api.kit.reply import Reply
+from crm_api.kit.sparse import members_of, parse_fields, prune
 
 _STATE = "crm.call"
 _ANONYMOUS_PROBLEMS = (413, 422, 500, 503)
@@ -230,6 +231,9 @@ class Route(APIRoute):
         self.conditional = _if_match in parts
         self.known_query = frozenset(field.alias for field in self.dependant.query_params)
         self.adapter: TypeAdapter[Any] | None = TypeAdapter(self.response_model) if self.response_model else None
+        self.members = members_of(self.response_model) if self.guard and "GET" in (self.methods or ()) else frozenset()
+        if self.members:
+            self.known_query |= {"fields"}
         self.openapi_extra = {**self._described(), **(self.openapi_extra or {})}
 
     def _described(self) -> dict[str, Any]:
@@ -240,6 +244,12 @@ class Route(APIRoute):
         parameters: list[dict[str, Any]] = []
         if self.listed is not None:
             parameters += list_parameters(self.listed)
+        if self.members:
+            described = "Only these members, separated by commas; `id` always comes."
+            schema = {"type": "string", "pattern": r"^[a-z0-9_]+(,[a-z0-9_]+)*$", "maxLength": 1000}
+            parameters.append(
+                {"name": "fields", "in": "query", "required": False, "description": described, "schema": schema}
+            )
         if self.conditional:
             parameters.append(
                 _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
@@ -270,8 +280,12 @@ class Route(APIRoute):
         inner = compile_endpoint(self) or super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            if self.listed is None and request.scope.get("query_string"):
-                _refuse_unknown_query(request, self.known_query)
+            wanted = None
+            if request.scope.get("query_string"):
+                if self.listed is None:
+                    _refuse_unknown_query(request, self.known_query)
+                if self.members and "fields" in request.query_params:
+                    wanted = parse_fields(request.query_params["fields"], self.members)
             call = request.scope[_STATE] = Call()
             try:
                 response = await inner(request)
@@ -286,6 +300,8 @@ class Route(APIRoute):
             await _close(call, None)
             if self.adapter is not None and services(request).check_responses and isinstance(response, Reply):
                 self.adapter.validate_json(bytes(response.body))
+            if wanted is not None and response.status_code == 200:
+                response = prune(response, wanted)
             return _not_modified(request, response)
 
         self.direct = handle

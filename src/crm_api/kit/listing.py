@@ -61,7 +61,7 @@ def parse_list_query(catalogue: Catalogue, items: Iterable[tuple[str, str]], *, 
         if name in seen:
             errors.append(FieldError(f"?{name[:64]}", "repeated", "Send each parameter once."))
         seen.add(name)
-        if name in {"limit", "cursor", "sort", "include_total"}:
+        if name in {"limit", "cursor", "sort", "include_total", "fields"}:
             plain[name] = text
             continue
         try:
@@ -136,7 +136,7 @@ def _sort(catalogue: Catalogue, text: str | None, errors: list[FieldError]) -> t
 
 
 def _signature(catalogue: Catalogue, pairs: list[tuple[str, str]]) -> str:
-    bound = sorted((name, text) for name, text in pairs if name not in {"cursor", "limit", "include_total"})
+    bound = sorted((name, text) for name, text in pairs if name not in {"cursor", "limit", "include_total", "fields"})
     text = orjson.dumps([catalogue.resource, [[n, t.encode("utf-8", "replace").decode()] for n, t in bound]])
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 

@@ -170,7 +170,7 @@ class Chain:
         for name, path in (("fund", "/v1/funds"), ("campaign", "/v1/campaigns")):
             if (purpose_id := gift[f"{name}_id"]) is not None:
                 purpose.append(f"{name} {self.api.get(f'{path}/{purpose_id}')['name']}")
-        said += f" · {', '.join(purpose) if purpose else 'no fund named'}"
+        said += f" · {', '.join(purpose) if purpose else 'no fund or campaign named'}"
         self.view.finish(self.view.begin("Gift"), said, milliseconds=self.handled_ms)
 
     # What follows in the background

@@ -82,7 +82,7 @@ def _conclude(view: View, chain: Chain, command: str) -> None:
 def _summary(chain: Chain) -> str:
     handled = "known before" if chain.handled_ms is None else f"handled in {chain.handled_ms:.0f} ms"
     if chain.gift is None:
-        return f"What was said of the plan is {handled}."
+        return f"What the event says of the plan: {handled}."
     who = chain.contact["display_name"] if chain.contact else "somebody unknown"
     what = f"{words.money(chain.gift['amount'])} from {who}, {chain.gift['status'].replace('_', ' ')}"
     if chain.letter_ms is not None:
