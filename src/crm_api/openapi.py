@@ -21,6 +21,25 @@ Send your key as `Authorization: Bearer crm_…`. Money is integer minor units w
 pages: follow `next_cursor`. Every POST takes an `Idempotency-Key`. Errors are RFC 9457 problem documents with a stable
 `code`. Enumerations in answers may grow: treat unknown values as "something else".
 """
+_TAGS = {
+    "api keys": "Credentials of programs; secrets are shown once.",
+    "appeals": "Solicitations inside a campaign.",
+    "campaigns": "Fundraising efforts with goal and dates.",
+    "contacts": "People and organizations, in any script.",
+    "deals": "Asks on their way through a pipeline.",
+    "donations": "Gifts; status and balances follow from their payment entries.",
+    "exchange rates": "Rates into the organization's currency.",
+    "funds": "The purposes gifts are restricted to.",
+    "health": "Whether the service can work.",
+    "jobs": "The durable work that follows from what happened.",
+    "members": "People who sign in, and their roles.",
+    "messages": "Letters and what became of each.",
+    "organization": "The tenant, and a test organization's clock.",
+    "payments": "Connections to providers, their webhooks, and the inbox.",
+    "pipelines": "Moves management: stages from identifying to stewarding.",
+    "recurring plans": "Donors' standing promises to give.",
+    "scoring": "Donors' totals, status with reasons, and RFM.",
+}
 _TITLES = {
     400: "The request cannot be read",
     401: "No valid credentials",
@@ -122,13 +141,14 @@ def build(app: FastAPI) -> dict[str, Any]:
             "description": "An API key, or a token of a configured OpenID Connect issuer with X-Organization-Id.",
         }
     }
-    document["tags"] = [{"name": name} for name in sorted(_tags(document))]
+    document["tags"] = [{"name": name, "description": _TAGS[name]} for name in sorted(_tags(document))]
     document["x-scopes"] = SCOPES
     by_operation = {route.operation_id: route for route in routes}
     for item in document["paths"].values():
         for operation in item.values():
             route = by_operation.get(operation.get("operationId"))
             _declare_problems(operation, route)
+            operation.setdefault("security", [])  # health and webhooks: a signature, or nothing, takes its place
     return document
 
 

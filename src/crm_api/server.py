@@ -9,6 +9,8 @@ def serve(settings: Settings) -> None:
     """Run uvicorn with the settings' host, port and number of processes, until stopped."""
     import uvicorn
 
+    from crm_api.protocol import Protocol
+
     uvicorn.run(
         "crm_api.asgi:application",
         factory=True,
@@ -16,7 +18,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.processes if settings.processes > 1 else None,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         access_log=False,
         log_config=None,
         server_header=False,

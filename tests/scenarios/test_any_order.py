@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from crm_api.payments.providers import PROVIDERS
 from crm_api.worker import Worker
 from tests.support.services import Services
 from tests.support.stories import AMOUNT, FAR, FIRST, known, letters_of_gifts, one_off, settle, subscription
 from tests.support.stripe_events import Event
-from tests.support.world import World, open_world
+from tests.support.world import STRIPE_SECRET, World, open_world
 
 STORIES: dict[str, Callable[[str], list[Event]]] = {
     "won": lambda seed: one_off(seed),
@@ -44,12 +46,19 @@ async def new_world(database_url: str, services: Services, folder: Path) -> Worl
     return world
 
 
+async def send(world: World, event: Event) -> None:
+    """Deliver an event, signed for the clock that every world here has; the answer is 2xx."""
+    body = json.dumps(event).encode()
+    headers = PROVIDERS["stripe"].sign(body, secret=STRIPE_SECRET, now=FAR)
+    await world.deliver(await world.stripe_connection(), body, headers)
+
+
 async def canonical(story: str, database_url: str, services: Services, folder: Path) -> dict[str, Any]:
     """What is known when every event comes once, in its order, and is handled at once."""
     if story not in _canonical:
         world = await new_world(database_url, services, folder)
         for event in STORIES[story]("story"):
-            await world.stripe_sends(event)
+            await send(world, event)
             await world.drain()
         await settle(world)
         _canonical[story] = await known(world)
@@ -70,15 +79,6 @@ async def check(world: World) -> None:
     events = (await world.get("/v1/payments/inbox", params={"limit": 200}))["data"]
     assert {event["state"] for event in events} == {"handled"}
     assert {job["state"] for job in await world.jobs() if job["subscriber"] != "payments.fetch_payment"} == {"done"}
-
-
-def test_the_canonical_stories_are_what_they_should_be() -> None:
-    kinds = Counter(event["type"] for event in one_off("story"))
-    assert kinds["charge.refunded"] == 2
-    for make in STORIES.values():
-        events = make("story")
-        assert len({event["id"] for event in events}) == len(events)
-        assert [event["created"] for event in events] == sorted(event["created"] for event in events) or True
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -129,7 +129,7 @@ def deliveries(count: int) -> st.SearchStrategy[list[tuple[int, bool]]]:
         every,
         again,
         st.lists(st.integers(0, 30), min_size=4, max_size=4),
-        st.lists(st.booleans(), min_size=7, max_size=7),
+        st.lists(st.sampled_from([True, False, False]), min_size=7, max_size=7),
     )
 
 
@@ -141,7 +141,7 @@ def examples(draw: st.DrawFn) -> tuple[str, list[tuple[int, bool]]]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     phases=(Phase.generate,),  # shrinking an example of a whole story takes minutes; the seed is fixed anyway
     deadline=None,
     derandomize=True,
@@ -157,11 +157,10 @@ async def test_in_any_order_any_number_of_times(
     world = await new_world(database_url, services, folder)
     try:
         for number, run in order:
-            await world.stripe_sends(events[number])
+            await send(world, events[number])
             if run:
                 await world.drain()
         await settle(world)
-        import sys; sys.path.insert(0,"/tmp"); from diff import diff; diff(await known(world), expected)
         assert await known(world) == expected
         await check(world)
     finally:
@@ -176,12 +175,11 @@ async def test_all_at_once_with_two_workers(story: str, database_url: str, servi
     second = Worker(world.settings, world.database)
     await world.stripe_connection()
     try:
-        sent = asyncio.gather(*(world.stripe_sends(event) for event in [*events, *events]))
+        sent = asyncio.gather(*(send(world, event) for event in [*events, *events]))
         while not sent.done():
             await asyncio.gather(world.drain(), second._tend(world.id, ensure=False))
         await sent
         await settle(world)
-        import sys; sys.path.insert(0,"/tmp"); from diff import diff; diff(await known(world), expected)
         assert await known(world) == expected
         await check(world)
     finally:

@@ -24,26 +24,31 @@ def one_off(seed: str, *, verdict: str = "won") -> list[Event]:
     def told(event_type: str, after: float, number: int = 0, **changes: Any) -> Event:
         return stripe_event(event_type, seed=seed, after=after, number=number, **{"currency": "usd", **changes})
 
-    card = {"type": "card", "card": {"brand": "visa", "wallet": {"type": "apple_pay"}}}
-    known = {"email": "olena@example.org", "name": "Olena K", "phone": None, "address": {"city": None, "country": "UA"}}
-    typed = {
+    card: dict[str, Any] = {"type": "card", "card": {"brand": "visa", "wallet": {"type": "apple_pay"}}}
+    known: dict[str, Any] = {
+        "email": "olena@example.org",
+        "name": "Olena K",
+        "phone": None,
+        "address": {"city": None, "country": "UA"},
+    }
+    typed: dict[str, Any] = {
         "email": "olena.kovalchuk@example.org",
         "name": "Олена Ковальчук",
         "phone": "+380 50 123 45 67",
         "address": {"city": "Львів", "country": "UA"},
     }
-    charge = {
+    charge: dict[str, Any] = {
         "amount": AMOUNT,
         "amount_captured": AMOUNT,
         "billing_details": known,
         "payment_method_details": card,
         "metadata": {},
     }
-    intent = {"amount": AMOUNT, "metadata": {"language": "en"}, "receipt_email": "post@example.org"}
-    fee = {"id": "txn_1", "fee": 320, "currency": "usd", "created": int(START.timestamp()) + 60}
-    first = {"id": "re_1", "amount": FIRST, "created": int(START.timestamp()) + HOUR}
-    second = {"id": "re_2", "amount": SECOND, "created": int(START.timestamp()) + 2 * HOUR}
-    before = {"amount_refunded": 0, "refunded": False}
+    intent: dict[str, Any] = {"amount": AMOUNT, "metadata": {"language": "en"}, "receipt_email": "post@example.org"}
+    fee: dict[str, Any] = {"id": "txn_1", "fee": 320, "currency": "usd", "created": int(START.timestamp()) + 60}
+    first: dict[str, Any] = {"id": "re_1", "amount": FIRST, "created": int(START.timestamp()) + HOUR}
+    second: dict[str, Any] = {"id": "re_2", "amount": SECOND, "created": int(START.timestamp()) + 2 * HOUR}
+    before: dict[str, Any] = {"amount_refunded": 0, "refunded": False}
     return [
         told("payment_intent.processing", 0, **intent),
         told("charge.failed", 10, id="ch_refused", **{**charge, "amount_captured": 0}),
@@ -80,20 +85,28 @@ def subscription(seed: str, *, joined: bool = True, refused: bool = False) -> li
         return stripe_event(event_type, seed=seed, after=after, number=number, **{"currency": "usd", **changes})
 
     stamp = int(START.timestamp())
-    price = {"currency": "usd", "unit_amount": AMOUNT, "recurring": {"interval": "month", "interval_count": 1}}
-    item = {"id": "si_1", "current_period_end": stamp + 30 * DAY, "price": price, "quantity": 1}
-    plan = {"items": {"object": "list", "data": [item], "has_more": False}}
-    person = {"customer_email": "olena@example.org", "customer_name": "Olena Kovalchuk", "customer_address": None}
-    due = {"amount_due": AMOUNT, **person}
-    paid = {
+    price: dict[str, Any] = {
+        "currency": "usd",
+        "unit_amount": AMOUNT,
+        "recurring": {"interval": "month", "interval_count": 1},
+    }
+    item: dict[str, Any] = {"id": "si_1", "current_period_end": stamp + 30 * DAY, "price": price, "quantity": 1}
+    plan: dict[str, Any] = {"items": {"object": "list", "data": [item], "has_more": False}}
+    person: dict[str, Any] = {
+        "customer_email": "olena@example.org",
+        "customer_name": "Olena Kovalchuk",
+        "customer_address": None,
+    }
+    due: dict[str, Any] = {"amount_due": AMOUNT, **person}
+    paid: dict[str, Any] = {
         **due,
         "amount_paid": AMOUNT,
         "status_transitions": {"finalized_at": stamp, "paid_at": stamp + paid_at, "voided_at": None},
     }
-    address = {"city": "Kyiv", "country": "UA"}
-    known = {"email": "olena@example.org", "name": "OLENA KOVALCHUK", "phone": None, "address": address}
-    intent = {"amount": AMOUNT, "metadata": {}, "receipt_email": None}
-    charge = {"amount": AMOUNT, "billing_details": known, "metadata": {}, "created": stamp + paid_at}
+    address: dict[str, Any] = {"city": "Kyiv", "country": "UA"}
+    known: dict[str, Any] = {"email": "olena@example.org", "name": "OLENA KOVALCHUK", "phone": None, "address": address}
+    intent: dict[str, Any] = {"amount": AMOUNT, "metadata": {}, "receipt_email": None}
+    charge: dict[str, Any] = {"amount": AMOUNT, "billing_details": known, "metadata": {}, "created": stamp + paid_at}
     events = [
         told("customer.subscription.created", 0, status="incomplete", **plan),
         told("payment_intent.succeeded", paid_at, amount_received=AMOUNT, **intent),

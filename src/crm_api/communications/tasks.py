@@ -11,27 +11,27 @@ from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
 from crm_api.kit.db import WriteSession
 from crm_api.outbox.facts import Job, Registry, Subscriber
 
-_UNSETTLED = {None, "pending", "failed", "canceled"}
+_SETTLED = {"succeeded", "partially_refunded"}
+_REFUNDED = {"refunded", "partially_refunded"}
 
 
 def _wanted(previous: str | None, status: str, *, refunded_more: bool) -> list[str]:
-    """Letters that a change of a gift calls for; each is looked at again when it is decided."""
+    """Letters that a change of a gift calls for; each is looked at again when it is decided, and written once."""
     wanted = []
-    if previous in _UNSETTLED and status in {"succeeded", "partially_refunded"}:
+    if previous not in _SETTLED and status in _SETTLED:
         wanted.append("thanks")
     if status == "failed" and previous != "failed":
         wanted.append("payment_failed")
-    if refunded_more and status in {"refunded", "partially_refunded"}:
+    if refunded_more and status in _REFUNDED:
         wanted.append("refund_confirmed")
     return wanted
 
 
 def _of_fact(fact: GiftRecorded | GiftChanged) -> list[str]:
-    if isinstance(fact, GiftRecorded):
-        return _wanted(None, fact.status, refunded_more=fact.status in {"refunded", "partially_refunded"})
-    # A gift whose donor is found later gets its letter then.
-    previous = None if fact.previous_contact_id is None else fact.previous_status
-    return _wanted(previous, fact.status, refunded_more=fact.refunded_more)
+    if isinstance(fact, GiftRecorded) or fact.previous_contact_id is None:
+        # A gift whose donor is found later gets its letters then.
+        return _wanted(None, fact.status, refunded_more=fact.status in _REFUNDED)
+    return _wanted(fact.previous_status, fact.status, refunded_more=fact.refunded_more)
 
 
 async def write_letter(session: WriteSession, job: Job) -> None:

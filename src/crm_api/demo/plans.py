@@ -51,7 +51,7 @@ def _plan(giving: Giving, donor: Donor) -> Plan:
     unit, _, interval = choose(rng, _RHYTHMS).partition(" ")
     latest = calendar.today - timedelta(days=3 if end == "pending" else 45)
     first = calendar.day(rng, latest - timedelta(days=2) if end == "pending" else None, latest)
-    first = first.replace(day=min(first.day, 28))
+    first = max(first.replace(day=min(first.day, 28)), calendar.first)
     campaign = campaign_of(rng, giving.campaigns, first)
     started_at = calendar.moment(rng, first)
     plan = Plan(

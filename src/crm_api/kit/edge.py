@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
+from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
 
 from crm_api.kit import clock, problems
-from crm_api.kit.ids import new_id
-from crm_api.kit.log import get_logger
+from crm_api.kit.log import get_logger, log_request
 from crm_api.kit.metrics import REQUEST_SECONDS, REQUESTS
 
 log = get_logger("crm_api.http")
@@ -94,17 +96,16 @@ class Edge:
         route = scope.get("route")
         template = getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        REQUESTS.labels(method, template, status).inc()
-        REQUEST_SECONDS.labels(method, template).observe(seconds)
+        requests, time = _meters(method, template, status)
+        requests.inc()
+        time.observe(seconds)
         if self.access_log:
-            log.info(
-                "request",
-                method=method,
-                route=template,
-                status=status,
-                ms=round(seconds * 1000, 2),
-                request_id=request_id,
-            )
+            log_request(method, template, status, round(seconds * 1000, 2), request_id)
+
+
+@lru_cache(maxsize=4096)
+def _meters(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, template, status), REQUEST_SECONDS.labels(method, template)
 
 
 _CLIENT_GONE = 499  # for metrics and the log only: nobody is there to read an answer
@@ -122,7 +123,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.match(value):
             return str(value.decode())
-    return str(new_id())
+    return str(uuid7())
 
 
 def _limit_headers(scope: Scope) -> list[tuple[bytes, bytes]]:

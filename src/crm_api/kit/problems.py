@@ -73,6 +73,13 @@ class NotFound(Problem):
 
     status, code, title = 404, "not_found", "Not found"
 
+    @classmethod
+    def reference(cls, member: str) -> NotFound:
+        """A member of the body names nothing of this organization."""
+        detail = f"{member or 'A reference'} names something that does not exist in this organization."
+        code = "reference_not_found"
+        return cls(detail, code=code, errors=[FieldError(f"/{member}", code, detail)])
+
 
 class MethodNotAllowed(Problem):
     """The path exists, the method does not."""

@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Invalid
-from crm_api.kit.updates import get_row, update_row
+from crm_api.kit.updates import check_version, get_row, update_row
 
 
 @lru_cache(maxsize=256)
@@ -54,5 +54,6 @@ async def patch(
             raise Invalid.at(f"/{name}", "null_not_allowed", f"{name} cannot be removed; send a value or leave it out.")
     if not changes:
         row = await get_row(session, table, row_id, table.name.rstrip("s"))
+        check_version(row["version"], expected)
         return to_read(table, row)
     return to_read(table, await update_row(session, table, row_id, changes, expected=expected))

@@ -62,9 +62,7 @@ def refused(error: asyncpg.IntegrityConstraintViolationError) -> problems.Proble
     name = error.constraint_name or ""
     column = name.partition("__organization_id_")[2]
     if isinstance(error, asyncpg.ForeignKeyViolationError):
-        detail = f"{column or 'A reference'} names something that does not exist in this organization."
-        where = [problems.FieldError(f"/{column}", "reference_not_found", detail)]
-        return problems.NotFound(detail, code="reference_not_found", errors=where)
+        return problems.NotFound.reference(column)
     if isinstance(error, asyncpg.UniqueViolationError):
         what = (error.table_name or "resource").rstrip("s").replace("_", " ")
         return problems.Conflict(

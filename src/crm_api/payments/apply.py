@@ -18,7 +18,7 @@ from crm_api.kit.db import Row, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.payments import payers
 from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
-from crm_api.payments.uniting import canonical, find_gifts, lock_names, unite
+from crm_api.payments.uniting import canonical, find_gifts, lock_payment, unite
 
 
 class PaymentUnknown(Exception):
@@ -48,7 +48,7 @@ async def apply(session: WriteSession, connection_id: UUID, provider: str, said:
     if said.payment is not None:
         said = replace(said, payment=replace(said.payment, payer=payers.clean(said.payment.payer)))
         assert said.payment is not None
-        await gift_rows.lock_refs(session, connection_id, lock_names(said.payment))
+        await lock_payment(session, connection_id, said.payment)
     plan = None
     if said.plan is not None or (said.payment is not None and said.payment.plan_ref):
         plan = await _plan(session, connection_id, provider, said)

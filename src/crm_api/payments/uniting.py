@@ -25,12 +25,13 @@ _KEYS = ("in_", "pi_", "ch_", "py_", "cs_")
 """Kinds of ids, the one that is to name the gift first: a recurring payment's invoice, else the intent."""
 
 
-def lock_names(outcome: PaymentOutcome) -> list[str]:
-    """What must be locked before the gifts of a payment are looked for."""
-    names = list(outcome.refs)
+async def lock_payment(session: WriteSession, connection_id: UUID, outcome: PaymentOutcome) -> None:
+    """Let one worker at a time look for the gifts of a payment. Customer and amount come first, so that whoever holds
+    an id of an invoice or intent does not wait for somebody who needs it to unite them."""
     if outcome.kin and outcome.payer.customer_ref and outcome.amount:
-        names.append(f"kin:{outcome.payer.customer_ref}:{outcome.amount.amount}:{outcome.amount.currency}")
-    return names
+        kin = f"kin:{outcome.payer.customer_ref}:{outcome.amount.amount}:{outcome.amount.currency}"
+        await gift_rows.lock_refs(session, connection_id, [kin])
+    await gift_rows.lock_refs(session, connection_id, outcome.refs)
 
 
 def canonical(refs: Sequence[str]) -> str:

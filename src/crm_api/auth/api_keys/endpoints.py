@@ -23,7 +23,7 @@ from crm_api.kit.db import ReadSession, WriteSession
 from crm_api.kit.listing import ListQuery, read_page
 from crm_api.kit.reply import Reply, dumps, reply
 
-routes = router("api-keys")
+routes = router("api keys")
 
 
 class _Issued(Reply):

@@ -8,6 +8,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from crm_api.communications.channels.channel import OutgoingEmail, SendResult
 from crm_api.communications.channels.mime import build_mail
 from crm_api.communications.channels.replies import refused_before_sending
@@ -35,22 +40,28 @@ class EmlChannel:
             return SendResult("misconfigured", "mail_dir", "The folder for letters cannot be written to.")
 
     def _write(self, name: str, content: bytes) -> SendResult:
+        """One unfinished file per letter, under a lock that ends with its process: what a killed one left is written
+        over, and two writers of the same letter come one after the other."""
         self.mail_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        final = self.mail_dir / name
+        final, temporary = self.mail_dir / name, self.mail_dir / f".{name}.tmp"
         if final.exists():
             return SendResult("sent", "already_written")
-        temporary = self.mail_dir / f".{name}.{os.urandom(6).hex()}.tmp"
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                if final.exists():
+                    temporary.unlink(missing_ok=True)
+                    return SendResult("sent", "already_written")
+                file.truncate()
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(final)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+                temporary.replace(final)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
         self._sync_folder()
         return SendResult("sent", "written")
 

@@ -13,12 +13,11 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select, text
 
-from crm_api.communications.channels.channel import OutgoingEmail, SendResult, message_id_of
+from crm_api.communications.channels.channel import Channel, OutgoingEmail, message_id_of
 from crm_api.communications.deliveries.models import messages
 from crm_api.communications.facts import LetterQueued
 from crm_api.communications.templates.catalogue import default_template, pick_language
 from crm_api.communications.templates.render import RenderedLetter, format_date, format_money, render_letter
-from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, RowLike, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
@@ -41,7 +40,7 @@ _EARLIER = prepare(
         """
         SELECT EXISTS (
             SELECT 1 FROM messages m WHERE m.organization_id = :organization_id AND m.contact_id = :contact_id
-                AND m.kind = 'welcome'
+                AND m.kind = 'welcome' AND m.state <> 'canceled' AND m.gift_id <> :gift_id
         ) OR EXISTS (
             SELECT 1 FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id = :contact_id
                 AND g.id <> :gift_id AND g.status IN ('succeeded', 'partially_refunded', 'refunded', 'disputed',
@@ -58,16 +57,38 @@ _INSERT = prepare(
             state, reason, created_at, updated_at)
         VALUES (:organization_id, :id, :kind, 'email', :contact_id, :gift_id, :dedupe_key, :language, :recipient,
             :state, :reason, :now, :now)
-        ON CONFLICT (organization_id, dedupe_key) DO NOTHING
+        ON CONFLICT (organization_id, dedupe_key) DO UPDATE SET kind = excluded.kind, contact_id = excluded.contact_id,
+            language = excluded.language, recipient = excluded.recipient, state = excluded.state,
+            reason = excluded.reason, updated_at = excluded.updated_at
+            WHERE messages.state = 'canceled'
+        RETURNING id
+        """
+    )
+)
+# Letters of gifts that turned out to be the same payment as this one: what is still unsent is not sent any more.
+_SUPERSEDED = prepare(
+    text(
+        """
+        WITH heirs AS (
+            SELECT m.id, m.state FROM messages m
+            JOIN gifts s ON s.organization_id = :organization_id AND s.id = m.gift_id
+            WHERE m.organization_id = :organization_id AND s.superseded_by = :gift_id
+                AND m.dedupe_key = :family || ':' || CAST(s.id AS text)
+        ),
+        stopped AS (
+            UPDATE messages m SET state = 'canceled', reason = :reason, updated_at = :now FROM heirs
+            WHERE m.organization_id = :organization_id AND m.id = heirs.id AND m.state = 'queued'
+        )
+        SELECT EXISTS (SELECT 1 FROM heirs WHERE state NOT IN ('queued', 'canceled'))
         """
     )
 )
 _CLAIM = prepare(
     text(
         """
-        SELECT m.*, g.status AS gift_status, g.amount, g.currency, g.refunded, g.gift_date, g.plan_id,
+        SELECT m.*, g.status AS gift_status, g.amount, g.currency, g.refunded, g.counted, g.gift_date, g.plan_id,
             f.name AS fund_name, a.name AS campaign_name, a.code AS campaign_code, c.display_name, c.given_name,
-            c.family_name, c.kind AS contact_kind, c.do_not_contact, c.deceased,
+            c.family_name, c.kind AS contact_kind, c.emails, c.do_not_contact, c.deceased,
             o.name AS organization_name, o.website, o.reply_email, o.postal_address, o.language AS organization_language
         FROM messages m
         JOIN contacts c ON c.organization_id = m.organization_id AND c.id = m.contact_id
@@ -82,7 +103,8 @@ _CLAIM = prepare(
 _MARK = prepare(
     text(
         "UPDATE messages SET state = :state, reason = :reason, attempts = attempts + :tried, "
-        "subject = coalesce(:subject, subject), sent_at = :sent_at, updated_at = :now "
+        "recipient = coalesce(:recipient, recipient), subject = coalesce(:subject, subject), sent_at = :sent_at, "
+        "updated_at = :now "
         "WHERE organization_id = :organization_id AND id = :id"
     )
 )
@@ -116,7 +138,10 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
     if gift is None or gift["contact_id"] is None:
         return
     contact = await session.fetch_row(_CONTACT, id=gift["contact_id"])
-    if contact is None or not _still_true(wanted, gift):
+    if contact is None or not _still_true(wanted, gift["status"], gift):
+        return
+    family = _FAMILY.get(wanted, wanted)
+    if await session.fetch_val(_SUPERSEDED, gift_id=gift_id, family=family, reason=_TOLD, now=session.now):
         return
     kind = wanted
     if wanted == "thanks":
@@ -125,30 +150,30 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
         )
         kind = "thank_you" if known else "welcome"
     recipient, reason = _address(contact)
-    message_id = new_id()
-    added = await session.execute(
+    message_id = await session.fetch_val(
         _INSERT,
-        id=message_id,
+        id=new_id(),
         kind=kind,
         contact_id=contact["id"],
         gift_id=gift_id,
-        dedupe_key=f"{_FAMILY[kind]}:{gift_id}",
+        dedupe_key=f"{family}:{gift_id}",
         language=pick_language(contact["language"], session.tenant.language),
         recipient=recipient,
         state="suppressed" if recipient is None else "queued",
         reason=reason,
         now=session.now,
     )
-    if added and recipient is not None:
+    if message_id is not None and recipient is not None:
         emit(session, LetterQueued(message_id=message_id))
 
 
-def _still_true(wanted: str, gift: Row) -> bool:
-    if wanted == "payment_failed":
-        return bool(gift["status"] == "failed")
-    if wanted == "refund_confirmed":
-        return bool(gift["refunded"] > 0 and gift["status"] in {"refunded", "partially_refunded"})
-    return bool(gift["counted"] > 0 and gift["status"] in {"succeeded", "partially_refunded"})
+def _still_true(kind: str, status: str, gift: Row) -> bool:
+    """Whether a letter of this kind says the truth about the gift; looked at when it is decided and when it is sent."""
+    if kind == "payment_failed":
+        return status == "failed"
+    if kind == "refund_confirmed":
+        return gift["refunded"] > 0 and status in {"refunded", "partially_refunded"}
+    return gift["counted"] > 0 and status in {"succeeded", "partially_refunded"}
 
 
 def _address(contact: Row) -> tuple[str | None, str | None]:
@@ -201,48 +226,60 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
     """Send a queued letter: claim, hand over, record."""
     message_id = UUID(job.payload["message_id"])
     settings = runner.settings
+    channel = _channel(settings.mail_url)
     async with runner.write(tenant) as session:
         row = await session.fetch_row(_CLAIM, id=message_id)
-        reason = _obstacle(row)
-        if reason is not None or row is None:
-            if row is not None and row["state"] in {"queued", "sending"}:
-                state = "unknown" if reason == _INTERRUPTED else "canceled"
-                await _mark(session, message_id, state, reason)
+        recipient, obstacle = _obstacle(row)
+        if not recipient or row is None:
+            if obstacle is not None:
+                await _mark(session, message_id, *obstacle)
             await runner.finish(session, job)
             return
         letter = await render_letter(default_template(row["kind"], row["language"]), _context(row, settings.retry_url))
         # A file is written under the delivery's own name, so writing it twice is writing it once; SMTP has no such
         # thing, and a letter found in this state after a crash is not sent again.
-        await _mark(session, message_id, "sending" if settings.mail_directory is None else "queued", None)
-    result = await _hand_over(settings, tenant, row, letter)
+        state = "sending" if settings.mail_directory is None else "queued"
+        await _mark(session, message_id, state, None, recipient=recipient)
+    result = await channel.send(_outgoing(row, recipient, letter, settings.mail_from))
+    if result.status == "misconfigured":  # every letter fares like this one until a person has mended it
+        async with runner.write(tenant) as session:
+            await _mark(session, message_id, "queued", f"{result.code}: {result.detail}", tried=1)
+        raise GiveUp(f"{result.detail} ({result.code}) Put the settings right, then retry the job.")
     async with runner.write(tenant) as session:
         await runner.finish(session, job)
         if result.status == "retry" and row["attempts"] + 1 < _MAX_TRIES:
             await _mark(session, message_id, "queued", f"{result.code}: will be tried again", tried=1)
             emit(session, LetterQueued(message_id=message_id), delay=_pause(row["attempts"]))
             return
-        state = {"retry": "failed", "misconfigured": "failed"}.get(result.status, result.status)
+        state = "failed" if result.status == "retry" else result.status
         reason = None if state == "sent" else f"{result.code}: {result.detail}" if result.detail else result.code
         await _mark(session, message_id, state, reason, tried=1, letter=letter)
         if state == "bounced":
-            await mark_bounced(session, row["contact_id"], row["recipient"])
+            await mark_bounced(session, row["contact_id"], recipient)
 
 
 _INTERRUPTED = "the worker stopped while the mail server had the letter; look in its log, then decide"
+_TOLD = "the payment is counted as another gift, which has its own letter"
+_OUTDATED = {
+    "payment_failed": "the payment has not failed any more",
+    "refund_confirmed": "the money was not given back after all",
+}
 
 
-def _obstacle(row: Row | None) -> str | None:
-    if row is None:
-        return "gone"
+def _obstacle(row: Row | None) -> tuple[str, tuple[str, str] | None]:
+    """Whom the letter goes to, and what it is marked as, with the reason, when it is not to be sent any more. A letter
+    that is settled already is not marked again."""
+    if row is None or row["state"] not in {"queued", "sending"}:
+        return "", None
     if row["state"] == "sending":
-        return _INTERRUPTED
-    if row["state"] != "queued":
-        return "settled"
-    if row["kind"] == "payment_failed" and row["gift_status"] != "failed":
-        return "the payment has succeeded since"
-    if row["do_not_contact"] or row["deceased"]:
-        return "the contact is not to be contacted"
-    return None
+        return "", ("unknown", _INTERRUPTED)
+    if row["gift_status"] is not None and not _still_true(row["kind"], row["gift_status"], row):
+        return "", ("canceled", _OUTDATED.get(row["kind"], "the gift does not stand any more"))
+    usable = {item["address"] for item in row["emails"] if item["status"] == "valid"}
+    recipient, reason = _address(row)
+    if recipient is None:
+        return "", ("suppressed", reason or "")
+    return (row["recipient"] if row["recipient"] in usable else recipient), None
 
 
 def _pause(attempts: int) -> Any:
@@ -251,28 +288,33 @@ def _pause(attempts: int) -> Any:
     return timedelta(seconds=min(30 * 4**attempts, 6 * 3600))
 
 
-async def _hand_over(settings: Any, tenant: Tenant, row: Row, letter: RenderedLetter) -> SendResult:
+def _channel(mail_url: str) -> Channel:
+    """The way out for letters. Found before one is taken up: without it, nothing has begun that could be interrupted."""
     from crm_api.communications.channels.factory import make_channel
 
-    if not settings.mail_url:
+    if not mail_url:
         raise GiveUp("No mail server is set up: set CRM_MAIL_URL, then retry the job.")
-    domain = settings.mail_from.rpartition("@")[2]
-    return await make_channel(settings.mail_url, timeout=20, content_timeout=60).send(
-        OutgoingEmail(
-            delivery_id=row["id"],
-            from_name=row["organization_name"],
-            from_email=settings.mail_from,
-            to_email=row["recipient"],
-            to_name=row["display_name"] if row["given_name"] or row["family_name"] else "",
-            reply_to=row["reply_email"],
-            subject=letter.subject,
-            text=letter.text,
-            html=letter.html,
-            language=row["language"],
-            message_id=message_id_of(row["id"], domain),
-            date=row["created_at"],
-            headers={"X-CRM-Letter": row["kind"]},
-        )
+    try:
+        return make_channel(mail_url, timeout=20, content_timeout=60)
+    except ValueError as error:
+        raise GiveUp(f"CRM_MAIL_URL cannot be used, {error}. Correct it, then retry the job.") from None
+
+
+def _outgoing(row: RowLike, recipient: str, letter: RenderedLetter, mail_from: str) -> OutgoingEmail:
+    return OutgoingEmail(
+        delivery_id=row["id"],
+        from_name=row["organization_name"],
+        from_email=mail_from,
+        to_email=recipient,
+        to_name=row["display_name"] if row["given_name"] or row["family_name"] else "",
+        reply_to=row["reply_email"],
+        subject=letter.subject,
+        text=letter.text,
+        html=letter.html,
+        language=row["language"],
+        message_id=message_id_of(row["id"], mail_from.rpartition("@")[2]),
+        date=row["created_at"],
+        headers={"X-CRM-Letter": row["kind"]},
     )
 
 
@@ -284,14 +326,16 @@ async def _mark(
     *,
     tried: int = 0,
     letter: RenderedLetter | None = None,
+    recipient: str | None = None,
 ) -> None:
-    now = clock.utc_now()
+    now = session.now
     await session.execute(
         _MARK,
         id=message_id,
         state=state,
         reason=reason,
         tried=tried,
+        recipient=recipient,
         subject=letter.subject if letter else None,
         sent_at=now if state == "sent" else None,
         now=now,

@@ -14,7 +14,7 @@ from crm_api.organizations.rates import service
 from crm_api.organizations.rates.fields import RATES
 from crm_api.organizations.rates.schemas import ExchangeRateCreate, ExchangeRatePage, ExchangeRateRead
 
-routes = router("exchange-rates")
+routes = router("exchange rates")
 
 
 @routes.post(

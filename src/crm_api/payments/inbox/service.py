@@ -65,9 +65,7 @@ _MARK = prepare(
     )
 )
 _MOVE = prepare(
-    text(
-        "UPDATE provider_events SET gift_id = :target WHERE organization_id = :organization_id AND gift_id = :source"
-    )
+    text("UPDATE provider_events SET gift_id = :target WHERE organization_id = :organization_id AND gift_id = :source")
 )
 _REVIVE = prepare(
     text(

@@ -12,7 +12,7 @@ from crm_api.audit.service import record
 from crm_api.kit import simple
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.kit.ids import new_id
-from crm_api.kit.problems import Conflict, FieldError, Invalid, NotFound
+from crm_api.kit.problems import Conflict, Invalid, NotFound
 from crm_api.kit.schemas import money_or_none
 from crm_api.kit.updates import check_version, update_row
 from crm_api.outbox.service import emit
@@ -31,11 +31,7 @@ _PIPELINE = prepare(
     select(pipelines.c.status).where(pipelines.c.organization_id == _ORG, pipelines.c.id == bindparam("id"))
 )
 _STAGE = prepare(
-    select(pipeline_stages).where(
-        pipeline_stages.c.organization_id == _ORG,
-        pipeline_stages.c.pipeline_id == bindparam("pipeline_id"),
-        pipeline_stages.c.id == bindparam("id"),
-    )
+    select(pipeline_stages).where(pipeline_stages.c.organization_id == _ORG, pipeline_stages.c.id == bindparam("id"))
 )
 _FIRST_STAGE = prepare(
     select(pipeline_stages)
@@ -86,9 +82,7 @@ async def create_deal(session: WriteSession, body: DealCreate) -> dict[str, Any]
 async def _first_stage(session: WriteSession, body: DealCreate) -> Row:
     status = await session.fetch_val(_PIPELINE, id=body.pipeline_id)
     if status is None:
-        detail = "pipeline_id names something that does not exist in this organization."
-        where = FieldError("/pipeline_id", "reference_not_found", detail)
-        raise NotFound(detail, code="reference_not_found", errors=[where])
+        raise NotFound.reference("pipeline_id")
     if status != "active":
         raise Conflict("The pipeline is archived; make it active again to add deals.", code="pipeline_archived")
     if body.stage_id is not None:
@@ -100,8 +94,10 @@ async def _first_stage(session: WriteSession, body: DealCreate) -> Row:
 
 
 async def _stage(session: ReadSession, pipeline_id: UUID, stage_id: UUID) -> Row:
-    row = await session.fetch_row(_STAGE, pipeline_id=pipeline_id, id=stage_id)
+    row = await session.fetch_row(_STAGE, id=stage_id)
     if row is None:
+        raise NotFound.reference("stage_id")
+    if row["pipeline_id"] != pipeline_id:
         raise Invalid.at("/stage_id", "stage_not_in_pipeline", "stage_id must name a stage of the deal's pipeline.")
     return row
 
