@@ -168,17 +168,22 @@ def demo(
     organization: Annotated[str, typer.Option(help="Id of the organization to fill; a test one.")],
     seed: Annotated[int, typer.Option(help="Another seed gives other people.")] = 1,
 ) -> None:
-    """Fill a test organization with the life of a small fund: four years, five languages, three currencies."""
+    """Fill a test organization with the life of a small fund: four years, many languages, four currencies."""
     from uuid import UUID
 
     from crm_api.demo import DemoTrouble, load_demo
 
+    try:
+        organization_id = UUID(organization)
+    except ValueError:
+        _fail("--organization must be a UUID.")
+
     async def work(database: Database, settings: Settings) -> None:
-        await load_demo(database, settings, UUID(organization), seed=seed)
+        await load_demo(database, settings, organization_id, seed=seed)
 
     try:
         _with_database(work)
-    except (DemoTrouble, ValueError) as error:
+    except DemoTrouble as error:
         _fail(str(error))
 
 

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from crm_api.bootstrap import make_organization
 from crm_api.embedded import Embedded, EmbeddedError, start
-from crm_api.kit.crypto import new_master_key
-from crm_api.kit.db import Database
+from crm_api.kit.clock import monotonic
 from crm_api.migrate import migrate
 
 SERVICE_ROLE = "crm_app"
 _READY_SECONDS = 60.0
+_RESTARTS = 5
+"""A process that ends by itself is started again, but not more often than this within a minute."""
 
 
 class DevTrouble(Exception):
@@ -79,6 +79,55 @@ def _as_service(owner_url: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{SERVICE_ROLE}:{quote(password, safe='')}@{host}"))
 
 
+class Child:
+    """A process of ours, kept running. It gets ready to run at once, and runs when it is told its settings."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self._environment: dict[str, str] | None = None
+        self._ends: list[float] = []
+        self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "crm_api.warm", self.command], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def run(self, environment: dict[str, str]) -> None:
+        """Let it run with these settings."""
+        self._environment = environment
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `look` says so
+            self._process.stdin.write(json.dumps(environment).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def look(self, say: Callable[[str], None]) -> None:
+        """Start it again if it has ended by itself."""
+        status = self._process.poll()
+        if status is None or self._environment is None:
+            return
+        now = monotonic()
+        self._ends = [end for end in self._ends if end > now - 60] + [now]
+        if len(self._ends) > _RESTARTS:
+            raise DevTrouble(f"The {self.command} process keeps ending (status {status}); see its message above.")
+        say(f"The {self.command} process ended (status {status}); starting it again.")
+        self._process = self._spawn()
+        self.run(self._environment)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 class Dev:
     """One run of development mode."""
 
@@ -88,7 +137,7 @@ class Dev:
         self.folder = options.data_dir.resolve()
         self.mail = self.folder / "mail"
         self.state_file = self.folder / "dev.json"
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: list[Child] = []
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -104,15 +153,17 @@ class Dev:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.mail.mkdir(exist_ok=True)
         self.say("Starting Postgres and Valkey …")
+        embedded: Embedded | None = None
         try:
+            self._children = [Child("serve"), Child("worker")]  # their imports take as long as the services' start
             embedded = await start(self.folder / "services", fresh=self.options.fresh)
+            return await self._with(embedded)
         except EmbeddedError as error:
             raise DevTrouble(str(error)) from error
-        try:
-            return await self._with(embedded)
         finally:
             self._end_children()
-            await embedded.stop()
+            if embedded is not None:
+                await embedded.stop()
             if self.options.ready_file is not None:
                 self.options.ready_file.unlink(missing_ok=True)
             self.say("Stopped.")
@@ -123,30 +174,38 @@ class Dev:
 
     async def _with(self, embedded: Embedded) -> int:
         state = _remembered(self.state_file)
-        for name, make in (("secret_key", new_master_key), ("service_password", lambda: secrets.token_urlsafe(24))):
-            state.setdefault(name, make())
-        _write_private(self.state_file, state)
+        if "secret_key" not in state:
+            from crm_api.kit.crypto import new_master_key
+
+            state |= {"secret_key": new_master_key(), "service_password": secrets.token_urlsafe(24)}
+            _write_private(self.state_file, state)
         runtime = embedded.runtime
         service_url = _as_service(runtime.owner_url, state["service_password"])
         await asyncio.to_thread(migrate, runtime.owner_url, service_url)
         if "api_key" not in state:
-            database = await Database.open(service_url, size=2)
-            try:
-                made = await make_organization(database, name="Demo Fund", mode="test")
-            finally:
-                await database.close()
-            state |= {"api_key": made.api_key, "organization_id": str(made.id), "demo_loaded": False}
-            _write_private(self.state_file, state)
+            await self._make_organization(service_url, state)
         environment = self._environment(service_url, runtime.redis_url or "", state["secret_key"])
         if self.options.demo and not state.get("demo_loaded"):
             await self._demo(environment, state)
-        self._start("serve", environment)
-        self._start("worker", environment)
-        await self._until_ready(embedded)
+        for child in self._children:
+            child.run(environment)
+        await self._until_ready()
         if self._stop.is_set():
             return 0
         self._announce(state, service_url, runtime.redis_url or "")
         return await self._watch()
+
+    async def _make_organization(self, service_url: str, state: dict[str, Any]) -> None:
+        from crm_api.bootstrap import make_organization
+        from crm_api.kit.db import Database
+
+        database = await Database.open(service_url, size=2)
+        try:
+            made = await make_organization(database, name="Demo Fund", mode="test")
+        finally:
+            await database.close()
+        state |= {"api_key": made.api_key, "organization_id": str(made.id), "demo_loaded": False}
+        _write_private(self.state_file, state)
 
     def _environment(self, service_url: str, redis_url: str, secret_key: str) -> dict[str, str]:
         base_url = f"http://127.0.0.1:{self.options.port}"
@@ -175,28 +234,28 @@ class Dev:
         state["demo_loaded"] = True
         _write_private(self.state_file, state)
 
-    def _start(self, command: str, environment: dict[str, str]) -> None:
-        self._children.append(subprocess.Popen([sys.executable, "-m", "crm_api.cli", command], env=environment))  # noqa: S603
+    async def _until_ready(self) -> None:
+        deadline = monotonic() + _READY_SECONDS
+        while not self._stop.is_set() and not await self._answers():
+            self._look()
+            if monotonic() > deadline:
+                raise DevTrouble("The API does not answer; look at the messages above.")
+            await asyncio.sleep(0.02)
 
-    async def _until_ready(self, embedded: Embedded) -> None:
-        import httpx
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.options.port)
+                writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                answer = await reader.read()
+                writer.close()
+        except OSError:
+            return False
+        return answer.startswith(b"HTTP/1.1 200")
 
-        deadline = asyncio.get_running_loop().time() + _READY_SECONDS
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
-            while not self._stop.is_set():
-                self._check_children()
-                if asyncio.get_running_loop().time() > deadline:
-                    raise DevTrouble("The API does not answer; look at the messages above.")
-                with contextlib.suppress(httpx.HTTPError):
-                    answer = await client.get(f"http://127.0.0.1:{self.options.port}/health/live")
-                    if answer.status_code == 200:
-                        return
-                await asyncio.sleep(0.05)
-
-    def _check_children(self) -> None:
+    def _look(self) -> None:
         for child in self._children:
-            if child.poll() is not None:
-                raise DevTrouble(f"A process ended by itself (status {child.returncode}); see its message above.")
+            child.look(self.say)
 
     def _announce(self, state: dict[str, Any], service_url: str, redis_url: str) -> None:
         base_url = f"http://127.0.0.1:{self.options.port}"
@@ -220,7 +279,7 @@ class Dev:
 
     async def _watch(self) -> int:
         while not self._stop.is_set():
-            self._check_children()
+            self._look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 0.5)
         self.say("Stopping …")
@@ -228,14 +287,9 @@ class Dev:
 
     def _end_children(self) -> None:
         for child in self._children:
-            if child.poll() is None:
-                child.terminate()
+            child.terminate()
         for child in self._children:
-            try:
-                child.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            child.wait()
 
 
 def run_dev(options: DevOptions, say: Callable[[str], None]) -> int:

@@ -18,7 +18,7 @@ class OidcIssuer(BaseModel):
     audience: str
     jwks_url: str | None = None
     """Where its keys are; found by discovery when not given."""
-    algorithms: list[str] = ["RS256", "ES256", "EdDSA"]
+    algorithms: list[str] = ["RS256", "ES256", "Ed25519", "EdDSA"]
     organization_claim: str | None = None
     """Claim with the organization's id; otherwise the client sends ``X-Organization-Id``."""
 

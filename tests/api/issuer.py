@@ -51,9 +51,9 @@ class Issuer:
     def token(self, key: Any = None, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
         """A signed token."""
         key = key or self.keys[-1]
-        kind = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}[key.key_type]
+        kind = {"RSA": "RS256", "EC": "ES256", "OKP": "Ed25519"}[key.key_type]
         made: str = jwt.encode({"alg": kind, "kid": key.kid, **(header or {})}, self.claims(**changes), key,
-                               algorithms=["RS256", "ES256", "EdDSA", "RS512"])  # fmt: skip
+                               algorithms=["RS256", "ES256", "Ed25519", "RS512"])  # fmt: skip
         return made
 
     def rotate(self, kind: str = "RSA") -> None:

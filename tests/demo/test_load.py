@@ -1,4 +1,4 @@
-"""The demo in the database: derived figures hold, scores are right at once, nothing is left over, no letter goes out."""
+"""The demo in the database: derived figures hold, scores are right at once, no work is left, no letter goes out."""
 
 from __future__ import annotations
 

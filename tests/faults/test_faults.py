@@ -216,7 +216,7 @@ async def test_15_sigterm_under_load_loses_no_request(cluster: Cluster) -> None:
             await asyncio.sleep(0.4)
             old = cluster.api.process
             cluster.api.signal(signal.SIGTERM)
-            while cluster.api.process is old:  # noqa: ASYNC110
+            while cluster.api.process is old:
                 await asyncio.sleep(0.02)
             assert old is not None
             assert old.returncode in {0, -signal.SIGTERM}, cluster.log_tail(cluster.api)
@@ -264,7 +264,8 @@ async def test_17_clients_vanish(cluster: Cluster) -> None:
 
 
 async def test_16_more_clients_than_connections(cluster: Cluster) -> None:
-    """While every connection is taken the answer is 503 with Retry-After; within a second of the release all is well."""
+    """While every connection is taken the answer is 503 with Retry-After; within a second of the release all is well
+    again."""
     owner = await _locked(cluster)
     try:
         async with httpx.AsyncClient(

@@ -163,7 +163,9 @@ class Cluster:
 
 def environment(database_url: str, redis_url: str, mail: Path, port: int, **changes: str) -> dict[str, str]:
     """What a process of the service needs to know, and nothing of the person's own settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DATABASE_", "REDIS_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CRM_", "DATABASE_", "REDIS_"))
+    }
     return {
         **inherited,
         "PYTHONPATH": str(SOURCE),

@@ -141,7 +141,9 @@ _ALL = "SELECT {column} FROM {table} WHERE organization_id = :organization_id"
 
 
 async def _one_effect(session: WriteSession, told: ClientLog) -> list[str]:
-    found = [f"I2: one Idempotency-Key made {len(ids)} resources: {key}" for key, ids in told.keys.items() if len(ids) > 1]
+    found = [
+        f"I2: one Idempotency-Key made {len(ids)} resources: {key}" for key, ids in told.keys.items() if len(ids) > 1
+    ]
     for what, sql in {
         "payment": """
             SELECT provider_payment_id FROM gifts WHERE organization_id = :organization_id

@@ -187,14 +187,18 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 def _sizes(top: Path) -> dict[str, int]:
     ignored = shutil.ignore_patterns(*NOT_NEEDED)
-    found = {}
-    for folder, folders, files in os.walk(top):
-        skip = ignored(folder, [*folders, *files])
-        folders[:] = [name for name in folders if name not in skip]
-        for name in files:
-            if name not in skip:
-                path = os.path.join(folder, name)
-                found[os.path.relpath(path, top)] = os.stat(path).st_size
+    found: dict[str, int] = {}
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(top / folder) as entries:
+            inside = {entry.name: entry for entry in entries}
+        for name in inside.keys() - ignored(folder, list(inside)):
+            path = os.path.join(folder, name)
+            if inside[name].is_dir(follow_symlinks=False):
+                folders.append(path)
+            else:
+                found[path] = inside[name].stat().st_size
     return found
 
 

@@ -116,8 +116,9 @@ class Guard:
             return database.read(principal.tenant, actor)
         await request.body()  # all of it first: a slow sender must not hold a connection
         call = _call(request)
-        call.release = database.connection()
-        connection = await call.release.__aenter__()
+        lent = database.connection()
+        connection = await lent.__aenter__()
+        call.release = lent  # only now: what was never opened cannot be closed
         call.session = await database.begin(principal.tenant, actor, connection)
         await _claim_key(request, call)
         return call.session
@@ -350,9 +351,9 @@ async def _close(call: Call, error: BaseException | None) -> None:
 
 
 def _not_modified(request: Request, response: Response) -> Response:
-    wanted = request.headers.get("if-none-match")
-    tag = response.headers.get("etag")
-    if wanted is None or tag is None or request.method != "GET" or response.status_code != 200:
+    wanted = request.headers.get("if-none-match") if request.method == "GET" else None
+    tag = response.headers.get("etag") if wanted is not None else None
+    if wanted is None or tag is None or response.status_code != 200:
         return response
     if wanted.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in wanted.split(",")):
         return Response(status_code=304, headers={"etag": tag})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from crm_api.idempotency import service
 from crm_api.kit.db import WriteSession
-from crm_api.outbox.facts import Job, Registry, Subscriber
-from crm_api.outbox.tasks import HousekeepingDue
+from crm_api.outbox.facts import HousekeepingDue, Job, Registry, Subscriber
 
 
 async def prune(session: WriteSession, job: Job) -> None:

@@ -12,6 +12,7 @@ import structlog
 from crm_api.kit import clock
 
 get_logger = structlog.get_logger
+_http = get_logger("crm_api.http")
 _lines: Any = None  # where lines of requests go as bytes, when they are JSON
 
 
@@ -19,7 +20,7 @@ def log_request(method: str, route: str, status: int, ms: float, request_id: str
     """The access log's line: the same as any other, made by the shortest way, since there is one for each request."""
     values = {"method": method, "route": route, "status": status, "ms": ms, "request_id": request_id}
     if _lines is None:
-        get_logger("crm_api.http").info("request", **values)
+        _http.info("request", **values)
         return
     values |= {"event": "request", "level": "info", "timestamp": clock.utc_now()}
     _lines.write(orjson.dumps(values, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))

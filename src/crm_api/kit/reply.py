@@ -19,6 +19,17 @@ class Reply(Response):
     stored_body: bytes | None = None
     """What a replay by Idempotency-Key answers, where the first answer holds a secret that is shown once."""
 
+    def __init__(self, content: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.body = content
+        self.status_code = status_code
+        self.background = None
+        self.raw_headers = [
+            (b"content-length", str(len(content)).encode()),
+            (b"content-type", b"application/json"),
+        ]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
 
 def _plain(value: Any) -> str:
     if isinstance(value, UUID):  # asyncpg's is a subclass, which orjson does not take by itself
@@ -35,11 +46,9 @@ def reply(
     content: Any, *, status: int = 200, version: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Reply:
     """An answer; `version` gives it a strong ETag."""
-    response = Reply(dumps(content), status_code=status)
+    response = Reply(dumps(content), status, headers)
     if version is not None:
-        response.headers["etag"] = f'"{version}"'
-    if headers:
-        response.headers.update(headers)
+        response.raw_headers.append((b"etag", f'"{version}"'.encode()))
     return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,6 +22,12 @@ class Fact(BaseModel):
         """What a bulk session that loads `what` records instead: the fact that stands for many of these. It is
         recorded once per transaction, and its handlers are set-based. Itself, where there is none."""
         return self
+
+
+class HousekeepingDue(Fact):
+    """Old finished work is to be removed."""
+
+    occurrence: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import text
 
 from crm_api.kit import clock
 from crm_api.kit.db import WriteSession, prepare
 from crm_api.outbox import schedules
-from crm_api.outbox.facts import REGISTRY, Fact, Job, Registry, Schedule, Subscriber
+from crm_api.outbox.facts import REGISTRY, HousekeepingDue, Job, Registry, Schedule, Subscriber
 from crm_api.outbox.service import emit
 
 KEEP_DONE = timedelta(days=7)
-
-
-class HousekeepingDue(Fact):
-    """Old finished work is to be removed."""
-
-    occurrence: datetime
-
-
 _AT_ONCE = 5_000
 _PRUNE_JOBS = prepare(
     text(

@@ -10,7 +10,7 @@ from uuid import UUID
 from crm_api.campaigns.service import find_by_code as find_campaign
 from crm_api.contacts.service import contact_exists, find_customer, resolve_payer
 from crm_api.donations.funds.service import find_by_code as find_fund
-from crm_api.donations.gifts import repository as gift_rows
+from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.balances import Entry
 from crm_api.donations.gifts.service import PaymentFacts, record_gift, settle
 from crm_api.donations.recurring.service import PlanStatement, state_plan
@@ -64,7 +64,7 @@ async def _plan(session: WriteSession, connection_id: UUID, provider: str, said:
         assert payment is not None
         assert payment.plan_ref is not None
         outcome = PlanOutcome(ref=payment.plan_ref, status=None, stated_at=payment.occurred_at)
-    await gift_rows.lock_refs(session, connection_id, [outcome.ref])
+    await evidence.lock_ids(session, connection_id, [outcome.ref])
     contact_id = None
     if payment is None and outcome.customer_ref:
         contact_id = await find_customer(session, provider, outcome.customer_ref)
@@ -140,11 +140,10 @@ async def _extend(
     heirs: Sequence[Row],
 ) -> Applied:
     """Add what an event says to a gift, and what is known of gifts that it has just taken the place of."""
-    row = await gift_rows.lock(session, gift_id)
-    assert row is not None
-    await gift_rows.add_refs(session, connection_id, gift_id, outcome.refs)
-    await gift_rows.add_entries(session, gift_id, _unique(outcome.entries))
-    refs = await gift_rows.refs_of(session, gift_id)
+    row = await evidence.lock_gift(session, gift_id)
+    new = _unique(outcome.entries)
+    await evidence.add_evidence(session, gift_id, new, connection_id=connection_id, refs=outcome.refs)
+    refs = await evidence.ids_of(session, gift_id)
     changes: dict[str, Any] = {"provider_payment_id": canonical(refs)}
     for name in ("contact_id", "plan_id", "campaign_id", "fund_id", "provider_customer_id"):
         changes[name] = next((one[name] for one in (row, *heirs) if one[name] is not None), None)

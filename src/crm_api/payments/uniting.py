@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from crm_api.donations.gifts import repository as gift_rows
+from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.balances import Entry, derive
 from crm_api.donations.gifts.service import settle
 from crm_api.kit.db import Row, WriteSession
@@ -30,8 +30,8 @@ async def lock_payment(session: WriteSession, connection_id: UUID, outcome: Paym
     an id of an invoice or intent does not wait for somebody who needs it to unite them."""
     if outcome.kin and outcome.payer.customer_ref and outcome.amount:
         kin = f"kin:{outcome.payer.customer_ref}:{outcome.amount.amount}:{outcome.amount.currency}"
-        await gift_rows.lock_refs(session, connection_id, [kin])
-    await gift_rows.lock_refs(session, connection_id, outcome.refs)
+        await evidence.lock_ids(session, connection_id, [kin])
+    await evidence.lock_ids(session, connection_id, outcome.refs)
 
 
 def canonical(refs: Sequence[str]) -> str:
@@ -44,13 +44,13 @@ def canonical(refs: Sequence[str]) -> str:
 
 async def find_gifts(session: WriteSession, connection_id: UUID, outcome: PaymentOutcome) -> list[UUID]:
     """The gifts that are this payment, as far as anything is known of it."""
-    known = await gift_rows.by_refs(session, connection_id, outcome.refs)
+    known = await evidence.gifts_named(session, connection_id, outcome.refs)
     if not outcome.kin or not outcome.payer.customer_ref or not outcome.amount or len(known) > 1:
         return known
     ours, theirs = _KIN_SIDES[outcome.kin]
-    if known and any(ref.startswith(theirs) for ref in await gift_rows.refs_of(session, known[0])):
+    if known and any(ref.startswith(theirs) for ref in await evidence.ids_of(session, known[0])):
         return known
-    kin = await gift_rows.find_kin(
+    kin = await evidence.gift_like(
         session,
         connection_id=connection_id,
         customer=outcome.payer.customer_ref,
@@ -58,8 +58,8 @@ async def find_gifts(session: WriteSession, connection_id: UUID, outcome: Paymen
         currency=outcome.amount.currency,
         at=outcome.occurred_at,
         within=_KIN_WINDOW,
-        missing=ours.replace("_", "\\_") + "%",
-        present=theirs.replace("_", "\\_") + "%",
+        without=ours,
+        having=theirs,
     )
     return [*known, kin] if kin and kin not in known else known
 
@@ -73,33 +73,28 @@ async def unite(
     then on. Two gifts that were both paid in full, each by an intent of its own, stay two: then it was the guess by
     customer and amount that took the wrong one of them for the invoice's, and no money may get lost over that.
     """
-    named = {gift_id: await gift_rows.refs_of(session, gift_id) for gift_id in known}
-    await gift_rows.lock_refs(session, connection_id, sorted({ref for refs in named.values() for ref in refs}))
+    named = {gift_id: await evidence.ids_of(session, gift_id) for gift_id in known}
+    await evidence.lock_ids(session, connection_id, sorted({ref for refs in named.values() for ref in refs}))
     known = await find_gifts(session, connection_id, outcome)  # who held one of those ids may have changed it
-    named = {gift_id: await gift_rows.refs_of(session, gift_id) for gift_id in known}
+    named = {gift_id: await evidence.ids_of(session, gift_id) for gift_id in known}
     target = min(known, key=lambda one: (not any(ref.startswith("in_") for ref in named[one]), str(one)))
-    own = await _evidence(session, target)
+    own = await evidence.entries_of(session, target)
     heirs = []
     for other in sorted(known):
         if other == target:
             continue
-        evidence = await _evidence(session, other)
-        if _two_payments(own, evidence):
+        entries = await evidence.entries_of(session, other)
+        if _two_payments(own, entries):
             continue
-        row = await gift_rows.lock(session, other)
-        assert row is not None
+        row = await evidence.lock_gift(session, other)
         heirs.append(row)
-        await gift_rows.add_entries(session, target, evidence)
+        await evidence.add_evidence(session, target, entries)
         end = Entry(kind="superseded", key=f"superseded:{target}", occurred_at=row["received_at"], ref=str(target))
-        await gift_rows.add_entries(session, other, [end])
-        await gift_rows.move_refs(session, other, target)
+        await evidence.add_evidence(session, other, [end])
+        await evidence.move_ids(session, other, target)
         await move_events(session, other, target)
         await settle(session, row, {"provider_payment_id": None, "superseded_by": target})
     return target, heirs
-
-
-async def _evidence(session: WriteSession, gift_id: UUID) -> list[Entry]:
-    return [gift_rows.entry_of(entry) for entry in await gift_rows.entry_rows(session, gift_id)]
 
 
 def _two_payments(first: Sequence[Entry], second: Sequence[Entry]) -> bool:

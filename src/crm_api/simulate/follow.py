@@ -131,10 +131,8 @@ class Chain:
 
     def _handled_at(self) -> float | None:
         """When the transaction that handled the event recorded what follows from it."""
-        jobs = self._jobs()
-        follow_ups = [job for job in jobs if job["payload"].get("event_id") != self.event["id"]]
-        begun = max((job["finished_at"] or "" for job in jobs), default="")
-        return self._stamp(min((job["created_at"] for job in follow_ups), default=begun) or None)
+        follow_ups = [job for job in self._jobs() if job["payload"].get("event_id") != self.event["id"]]
+        return self._stamp(min((job["created_at"] for job in follow_ups), default=None))
 
     def _people(self, before: Before) -> None:
         if donation_id := self.event["donation_id"]:
@@ -207,10 +205,10 @@ class Chain:
             scoring = [job for job in jobs if job["subscriber"].startswith("scoring.")]
             settled = all(job["state"] in _SETTLED for job in jobs)
             if "donor" in open_steps and (settled or (scoring and all(job["state"] in _SETTLED for job in scoring))):
-                self._show_donor(donor, before, max((job["finished_at"] or "" for job in scoring), default=None))
+                self._show_donor(donor, before)
                 open_steps.discard("donor")
             written = bool(self.letters) and all(one["state"] in _WRITTEN for one in self.letters)
-            if "letter" in open_steps and (written or (settled and not self.letters and self._jobs_known)):
+            if open_steps == {"letter"} and (written or (settled and not self.letters and self._jobs_known)):
                 self._show_letters(letter)
                 open_steps.discard("letter")
             if settled and not open_steps and (jobs or before.delivered or not self._jobs_known):
@@ -222,9 +220,9 @@ class Chain:
             self._out_of_patience(jobs, work)
         self._finish_jobs(work)
 
-    def _show_donor(self, step: Step, before: Before, finished: str | None) -> None:
+    def _show_donor(self, step: Step, before: Before) -> None:
+        milliseconds = self._stamp(None)  # the time of a finished job is when its last try began
         profile = profile_of(self.api, self.contact["id"]) if self.contact else None
-        milliseconds = self._stamp(finished or None)
         if profile is None:
             said = "nobody to score" if self.contact is None else "the key may not read it (scoring:read)"
             self.view.finish(step, said, state="note", milliseconds=milliseconds)
@@ -242,16 +240,16 @@ class Chain:
             said = "this change calls for none" if self._jobs_known else "none seen"
             self.view.finish(step, said, state="note")
             return
-        lines = []
-        for letter in self.letters:
-            lines.append(words.letter(letter))
-            file = self.mail_dir / f"{letter['id']}.eml" if self.mail_dir else None
-            if file is not None and file.exists():
-                lines.append(_short(file))
+        lines = [words.letter(letter) for letter in self.letters]
         sent = [letter["sent_at"] for letter in self.letters if letter["sent_at"]]
         self.letter_ms = self._stamp(max(sent)) if sent else None
         good = all(letter["state"] in {"sent", "suppressed", "canceled"} for letter in self.letters)
         self.view.finish(step, *lines, state="done" if good else "bad", milliseconds=self.letter_ms)
+
+    def files(self) -> list[str]:
+        """Where the letters lie, when the API writes them as files on this machine."""
+        files = [self.mail_dir / f"{letter['id']}.eml" for letter in self.letters] if self.mail_dir else []
+        return [_short(file) for file in files if file.exists()]
 
     def _finish_jobs(self, step: Step) -> None:
         jobs = self._jobs()
@@ -264,10 +262,7 @@ class Chain:
             self.view.finish(step, *said, state="bad")
             raise SimulationTrouble(f"{len(dead)} of {len(jobs)} jobs failed for good; POST /v1/jobs/{{id}}/retry.")
         names = ", ".join(dict.fromkeys(job["subscriber"] for job in jobs))
-        finished = [job["finished_at"] for job in jobs if job["finished_at"]]
-        last = self._stamp(max(finished)) if finished else None
-        if last is not None:
-            last = max(last, self.letter_ms or 0.0)
+        last = self._stamp(None) if jobs else None
         count = f"{len(jobs)} jobs done" if len(jobs) != 1 else "1 job done"
         self.view.finish(step, *([count, names] if jobs else ["nothing new to do"]), milliseconds=last)
 
@@ -281,7 +276,7 @@ class Chain:
 
 
 def _short(file: Path) -> str:
-    """The path as seen from here, when that is shorter."""
+    """The path as seen from here, where it lies below."""
     try:
         return str(file.relative_to(Path.cwd()))
     except ValueError:

@@ -74,9 +74,11 @@ def _conclude(view: View, chain: Chain, command: str) -> None:
         view.say("The event is stored and changes nothing.", strong=True)
         return
     view.say(_summary(chain), strong=True)
+    for file in chain.files():
+        view.say(f"  letter:  {file}")
     following = sequel(event)
     if following is not None:
-        view.say("The same payment goes on:  " + command.format(event=following))
+        view.say("  go on:   " + command.format(event=following))
 
 
 def _summary(chain: Chain) -> str:

@@ -36,7 +36,9 @@ def find_place(base_url: str, api_key: str, data_dir: Path) -> Place:
     """What was asked for; for the rest, what `crm-api dev` wrote down."""
     known = _read(data_dir / "dev.json")
     ours = not base_url or base_url.rstrip("/") == known.get("base_url")
-    if not base_url and "base_url" not in known:
+    if not base_url and known and "base_url" not in known:
+        raise SimulationTrouble("`crm-api dev` is still starting; wait until it says that it is ready, then try again.")
+    if not base_url and not known:
         raise SimulationTrouble(
             f"There is no {data_dir / 'dev.json'}, so nothing runs from here. Start everything with `make run` (or "
             "`crm-api dev`), or name an API: --base-url and --api-key."

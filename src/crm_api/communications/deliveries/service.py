@@ -289,7 +289,7 @@ def _pause(attempts: int) -> Any:
 
 
 def _channel(mail_url: str) -> Channel:
-    """The way out for letters. Found before one is taken up: without it, nothing has begun that could be interrupted."""
+    """The way out for letters, found before one is taken up: what has not begun cannot be interrupted."""
     from crm_api.communications.channels.factory import make_channel
 
     if not mail_url:

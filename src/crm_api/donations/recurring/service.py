@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, select, text
 from crm_api.audit.service import record
 from crm_api.donations.recurring.facts import PlanChanged
 from crm_api.donations.recurring.models import recurring_plans
+from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
@@ -146,7 +147,7 @@ def _new(
         "contact_id": said.contact_id,
         "status": said.status or "pending",
         # A plan heard of only by name takes the first real statement about its status, whatever its time.
-        "status_at": said.stated_at if said.status else datetime.fromtimestamp(0, said.stated_at.tzinfo),
+        "status_at": said.stated_at if said.status else clock.from_unix(0),
         "amount": amount.amount if amount else None,
         "currency": amount.currency if amount else None,
         "frequency_unit": said.frequency_unit,
