@@ -15,8 +15,9 @@ _LOCK = 4_201_972_001  # any fixed number: one migration at a time
 
 
 def _run(connection: Connection) -> None:
+    connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))  # another host may take its time
     connection.execute(text("SET lock_timeout = '5s'"))
-    connection.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
+    connection.commit()  # both hold for the session; the migrations begin transactions of their own
     context.configure(
         connection=connection,
         target_metadata=load_models(),
@@ -26,6 +27,7 @@ def _run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    connection.commit()  # before the lock is let go, or the next host would not see what was done
     connection.execute(text(f"SELECT pg_advisory_unlock({_LOCK})"))
     connection.commit()
 

@@ -26,7 +26,7 @@ from crm_api.kit.log import get_logger
 from crm_api.kit.metrics import SWEEPS, WORKER_UP
 from crm_api.organizations.service import load_tenant
 from crm_api.outbox import doorbell, schedules, service
-from crm_api.outbox.facts import REGISTRY
+from crm_api.outbox.facts import Registry
 from crm_api.outbox.failures import describe
 from crm_api.outbox.runner import Runner
 from crm_api.registry import load_registry
@@ -54,14 +54,14 @@ class WorkerRunner(Runner):
 class Worker:
     """One worker process."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, registry: Registry | None = None) -> None:
         self.settings = settings
         self.database = database
-        load_registry()
+        self.registry = registry or load_registry()
         self.runner = WorkerRunner(
             database,
             self.tenant,
-            REGISTRY,
+            self.registry,
             concurrency=settings.job_concurrency,
             lease_seconds=settings.job_lease_seconds,
             retry_base_seconds=settings.job_retry_base_seconds,
@@ -120,13 +120,13 @@ class Worker:
             return
         async with self.database.write(tenant, SYSTEM) as session:
             if ensure:
-                await schedules.ensure(session, REGISTRY)
-            await schedules.run_due(session, REGISTRY)
+                await schedules.ensure(session, self.registry)
+            await schedules.run_due(session, self.registry)
 
     async def _due(self) -> dict[UUID, bool]:
         """Organizations with due work or schedules, in no order, so that workers begin at different ends. Once an hour
         also those that may lack a schedule (True)."""
-        count = len(REGISTRY.schedules) if clock.monotonic() - self._checked_schedules > 3600 else 0
+        count = len(self.registry.schedules) if clock.monotonic() - self._checked_schedules > 3600 else 0
         async with self.database.connection() as connection:
             rows = await connection.fetch(
                 _DUE.sql, *_DUE.arguments({"now": clock.utc_now(), "schedule_count": count, "most": _SWEEP_MOST})

@@ -38,8 +38,9 @@ class Proxy:
         await proxy.start()
         return proxy
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def start(self, port: int = 0) -> None:
+        """Listen; with `port` where it listened before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
 
     @property
     def port(self) -> int:
@@ -54,6 +55,7 @@ class Proxy:
         return urlunsplit(parts._replace(netloc=f"{name}@127.0.0.1:{self.port}" if name else f"127.0.0.1:{self.port}"))
 
     async def stop(self) -> None:
+        """Cut every connection and listen no more."""
         assert self._server is not None
         self._server.close()
         for task in self._tasks:

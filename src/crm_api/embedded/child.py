@@ -16,6 +16,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
+    """Bind to the parent's life, drop to the given user, and become the server."""
     parent, wanted, uid, gid = (int(value) for value in arguments[:4])
     command = arguments[4:]
     prctl = None

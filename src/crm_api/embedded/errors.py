@@ -24,6 +24,7 @@ class Abandoned(EmbeddedError):
 
 
 def disk_full(where: Path) -> EmbeddedError:
+    """The sentence for a full disk."""
     return EmbeddedError(
         f"The disk that holds {where} is full: free about 300 MB there, or choose a data folder on another disk."
     )

@@ -34,6 +34,8 @@ def _password() -> str:
 
 @dataclass
 class State:
+    """What is remembered between runs."""
+
     format: int = FORMAT
     postgres_version: str = ""  # empty until the cluster is complete
     postgres_port: int = 0
@@ -57,6 +59,7 @@ class DataFolder:
 
     @property
     def logs(self) -> Path:
+        """Where the servers' logs are."""
         return self.path / "logs"
 
     def open(self, *, fresh: bool) -> None:
@@ -151,6 +154,7 @@ class DataFolder:
         return None
 
     def save(self) -> None:
+        """Write the state file anew, whole."""
         shared_file(self.path / STATE, json.dumps(asdict(self.state), indent=2) + "\n", Identity())
 
     def forget(self) -> None:

@@ -27,6 +27,7 @@ class Identity:
 
     @property
     def dropped(self) -> bool:
+        """Whether the servers run as another user than we do."""
         return self.uid >= 0
 
 

@@ -64,6 +64,8 @@ class Keeper:
             self._thread.join()
 
     def restart(self) -> None:
+        """Stop the server and start it again; returns once it answers."""
+
         def again() -> None:
             self._take_down()
             self._wanted = True
@@ -81,6 +83,7 @@ class Keeper:
 
     @property
     def pid(self) -> int | None:
+        """The process id of the running server."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 

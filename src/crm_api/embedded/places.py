@@ -37,14 +37,17 @@ class Place:
 
     @property
     def cluster(self) -> Path:
+        """The Postgres data directory."""
         return self.path / "postgres"
 
     @property
     def valkey(self) -> Path:
+        """Valkey's working directory."""
         return self.path / "valkey"
 
     @property
     def conf(self) -> Path:
+        """Where both servers' settings are."""
         return self.path / "conf"
 
     def prepare(self) -> None:
@@ -62,6 +65,7 @@ class Place:
         shared_file(self.path / "origin", f"{_kind(self.path)}\n{folder.path}\n", Identity())
 
     def try_hold(self) -> bool:
+        """Take the folder for this process; whether nobody else holds it."""
         import fcntl
 
         with in_words("lock the database folder", self.path):
@@ -75,6 +79,7 @@ class Place:
         return True
 
     def release(self) -> None:
+        """Let the folder go."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
@@ -105,6 +110,7 @@ class Place:
                 (self.cluster / "postmaster.pid").unlink(missing_ok=True)
 
     def remove(self) -> None:
+        """Delete what the servers have written here."""
         self.end_orphans()
         for name in PLACE_FOLDERS:
             _remove_tree(self.path / name)
@@ -128,6 +134,7 @@ class Place:
         return None
 
     def drop_socket_folder(self, folder: DataFolder) -> None:
+        """Remove the short socket folder, if there is one."""
         if folder.state.short_run:
             self._remove_short_run(folder.state.short_run)
             folder.state.short_run = ""

@@ -65,6 +65,8 @@ NOT_DURABLE: dict[str, str] = {
 
 
 class Postgres(Server):
+    """The Postgres server: its cluster, its settings, its start."""
+
     name = "Postgres"
     stop_steps = POSTGRES_STOP
 
@@ -76,6 +78,7 @@ class Postgres(Server):
         self.version, self.durable = version, durable
 
     def folder(self) -> Path:
+        """Where its files are."""
         return self.place.path
 
     def new_port(self) -> None:
@@ -110,6 +113,7 @@ class Postgres(Server):
         self.place.drop_stale_pid_file()
 
     def command(self) -> list[str]:
+        """The command line that starts it."""
         config = self.place.conf / "postgresql.conf"
         return [str(self.home / "bin" / "postgres"), "-D", str(self.place.cluster), "-c", f"config_file={config}"]
 

@@ -25,6 +25,7 @@ LOG_LIMIT = 16 * 1024 * 1024
 
 
 def pause(seconds: float) -> None:
+    """Wait, in whatever thread this is."""
     threading.Event().wait(seconds)
 
 
@@ -167,6 +168,7 @@ def end_all(pids: Iterable[int], steps: StopSteps) -> None:
 
 
 def port_free(port: int) -> bool:
+    """Whether a port of the loopback address can be had."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

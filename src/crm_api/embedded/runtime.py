@@ -61,6 +61,7 @@ class Embedded:
 
     @property
     def runtime(self) -> Runtime:
+        """Where the services are reached."""
         return _addresses(self._folder, self._sockets, valkey=self._valkey is not None, version=self._version)
 
     def _bring_up(self) -> None:
@@ -75,6 +76,7 @@ class Embedded:
         await _to_the_end(self.stop_blocking)
 
     def stop_blocking(self) -> None:
+        """Stop every service; again does nothing."""
         if self._stopped:
             return
         self._stopped = True
@@ -96,6 +98,7 @@ class Embedded:
         await _to_the_end(self.restart_valkey_blocking)
 
     def restart_valkey_blocking(self) -> None:
+        """Stop Valkey and start it again."""
         self._need_valkey().restart()
 
     def kill_postgres(self) -> None:
@@ -103,6 +106,7 @@ class Embedded:
         self._postgres.kill()
 
     def kill_valkey(self) -> None:
+        """SIGKILL to Valkey; supervision starts it again unless paused."""
         self._need_valkey().kill()
 
     def pause_supervision(self) -> None:
@@ -111,6 +115,7 @@ class Embedded:
             keeper.paused = True
 
     def resume_supervision(self) -> None:
+        """Start what died meanwhile, and from now on again."""
         for keeper in self._keepers:
             keeper.paused = False
 
@@ -126,6 +131,7 @@ class Embedded:
             await asyncio.sleep(0.02)
 
     def wait_ready_blocking(self, timeout: float = 60) -> None:
+        """Return once every service answers; `EmbeddedError` after `timeout` seconds."""
         deadline = monotonic() + timeout
         while not self._ready_before(deadline, timeout):
             pause(0.02)
@@ -139,10 +145,12 @@ class Embedded:
 
     @property
     def postgres_pid(self) -> int | None:
+        """The postmaster's process id."""
         return self._postgres.pid
 
     @property
     def valkey_pid(self) -> int | None:
+        """Valkey's process id."""
         return self._valkey.pid if self._valkey else None
 
     def _need_valkey(self) -> Keeper:

@@ -45,4 +45,5 @@ class Server(ABC):
     def folder(self) -> Path: ...
 
     def explain(self, output: str) -> EmbeddedError:
+        """Why it did not start, from what it printed."""
         return from_output(self.name, output, folder=self.folder(), log=self.log)

@@ -17,6 +17,8 @@ from crm_api.embedded.servers import VALKEY_STOP, Server
 
 
 class Valkey(Server):
+    """The Valkey server: its settings, its start."""
+
     name = "Valkey"
     stop_steps = VALKEY_STOP
 
@@ -25,10 +27,12 @@ class Valkey(Server):
         self.data, self.place, self.program = folder, place, program
 
     def folder(self) -> Path:
+        """Where its files are."""
         return self.place.path
 
     @property
     def socket_path(self) -> Path | None:
+        """Its unix socket, where there is a folder for one."""
         return self.sockets / "valkey.sock" if self.sockets else None
 
     def new_port(self) -> None:
@@ -56,6 +60,7 @@ class Valkey(Server):
         shared_file(self.place.conf / "valkey.conf", "".join(lines) + 'save ""\n', self.identity)
 
     def command(self) -> list[str]:
+        """The command line that starts it."""
         return [str(self.program), str(self.place.conf / "valkey.conf")]
 
     def answers(self, pid: int) -> bool:

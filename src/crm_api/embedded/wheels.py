@@ -33,6 +33,7 @@ NOT_NEEDED = ("include", "pkgconfig", "pgxs", "*.a", "__pycache__", "*.py")
 
 
 def ensure_supported() -> None:
+    """Refuse a platform without wheels, in words."""
     if sys.platform == "win32":
         raise EmbeddedError(f"The embedded database does not run on Windows: use WSL, or {OWN_SERVICES}.")
 
@@ -103,6 +104,7 @@ def runnable_postgres(version: PostgresVersion, identity: Identity) -> Path:
 
 
 def runnable_valkey(identity: Identity) -> Path:
+    """Valkey's program, where the server's user can run it."""
     program = valkey_server()
     if not identity.dropped:
         return program

@@ -19,10 +19,11 @@ from pydantic import BaseModel, TypeAdapter
 from crm_api.auth.principal import Authenticator, Principal
 from crm_api.idempotency import service
 from crm_api.kit import body as bodies
+from crm_api.kit import parameters as described
 from crm_api.kit.db import Database, ReadSession, WriteSession
 from crm_api.kit.direct import Handler, compile_endpoint
 from crm_api.kit.fields import Catalogue
-from crm_api.kit.listing import MAX_LIMIT, ListQuery, parse_list_query
+from crm_api.kit.listing import ListQuery, parse_list_query
 from crm_api.kit.problems import BadRequest, FieldError, Invalid, PreconditionFailed, TooManyRequests, UnsupportedMedia
 from crm_api.kit.ratelimit import RateLimiter
 from crm_api.kit.reply import Reply
@@ -57,12 +58,11 @@ class Services:
 class Call:
     """One request on its way: filled by dependencies, finished by the route."""
 
-    __slots__ = ("claim", "connection", "principal", "release", "replayed", "session")
+    __slots__ = ("claim", "principal", "replayed", "session")
 
     def __init__(self) -> None:
         self.principal: Principal | None = None
         self.session: WriteSession | None = None
-        self.release: Any = None
         self.claim: service.Claim | None = None
         self.replayed: Response | None = None
 
@@ -116,10 +116,7 @@ class Guard:
             return database.read(principal.tenant, actor)
         await request.body()  # all of it first: a slow sender must not hold a connection
         call = _call(request)
-        lent = database.connection()
-        connection = await lent.__aenter__()
-        call.release = lent  # only now: what was never opened cannot be closed
-        call.session = await database.begin(principal.tenant, actor, connection)
+        call.session = database.begin(principal.tenant, actor)
         await _claim_key(request, call)
         return call.session
 
@@ -244,21 +241,13 @@ class Route(APIRoute):
             extra["requestBody"] = {"required": True, "content": {self.body_model.media_type: {"schema": reference}}}
         parameters: list[dict[str, Any]] = []
         if self.listed is not None:
-            parameters += list_parameters(self.listed)
+            parameters += described.of_list(self.listed)
         if self.members:
-            described = "Only these members, separated by commas; `id` always comes."
-            schema = {"type": "string", "pattern": r"^[a-z0-9_]+(,[a-z0-9_]+)*$", "maxLength": 1000}
-            parameters.append(
-                {"name": "fields", "in": "query", "required": False, "description": described, "schema": schema}
-            )
+            parameters.append(described.FIELDS)
         if self.conditional:
-            parameters.append(
-                _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
-            )
+            parameters.append(described.IF_MATCH)
         if self.guard is not None and self.guard.write and "POST" in (self.methods or ()):
-            parameters.append(
-                _header("Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]{1,255}$")
-            )
+            parameters.append(described.IDEMPOTENCY_KEY)
         if parameters:
             extra["parameters"] = parameters
         if self.guard is not None:
@@ -278,6 +267,7 @@ class Route(APIRoute):
         return sorted(found)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request: the endpoint, its commit, and what is true of every route."""
         inner = compile_endpoint(self) or super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -296,9 +286,11 @@ class Route(APIRoute):
                 assert call.replayed is not None
                 response = call.replayed
             except BaseException as error:
-                await asyncio.shield(_close(call, error))
+                if call.session is not None:
+                    await asyncio.shield(call.session.end(error))  # database trouble comes out as a 503
                 raise
-            await _close(call, None)
+            if call.session is not None:
+                await call.session.end(None)
             if self.adapter is not None and services(request).check_responses and isinstance(response, Reply):
                 self.adapter.validate_json(bytes(response.body))
             if wanted is not None and response.status_code == 200:
@@ -307,11 +299,6 @@ class Route(APIRoute):
 
         self.direct = handle
         return handle
-
-
-def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": pattern}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
 
 
 def _refuse_unknown_query(request: Request, known: frozenset[str]) -> None:
@@ -335,21 +322,6 @@ async def _commit(call: Call, response: Response) -> None:
     await call.session.commit()
 
 
-async def _close(call: Call, error: BaseException | None) -> None:
-    """Roll back what is open and give the connection back."""
-    if call.release is None:
-        return
-    release, call.release = call.release, None
-    try:
-        if call.session is not None and not call.session.done:
-            await call.session.rollback()
-    except Exception as second:
-        error = error or second
-    # Database trouble becomes a 503 inside the connection's context manager.
-    swallowed = await release.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
-    assert not swallowed
-
-
 def _not_modified(request: Request, response: Response) -> Response:
     wanted = request.headers.get("if-none-match") if request.method == "GET" else None
     tag = response.headers.get("etag") if wanted is not None else None
@@ -358,35 +330,6 @@ def _not_modified(request: Request, response: Response) -> Response:
     if wanted.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in wanted.split(",")):
         return Response(status_code=304, headers={"etag": tag})
     return response
-
-
-def list_parameters(catalogue: Catalogue) -> list[dict[str, Any]]:
-    """OpenAPI parameters of a list, from its catalogue."""
-    parameters: list[dict[str, Any]] = []
-    for item in catalogue.fields:
-        for operator in item.operators:
-            name = item.name if operator == "eq" else f"{item.name}[{operator}]"
-            parameters.append(
-                {
-                    "name": name,
-                    "in": "query",
-                    "required": False,
-                    "description": item.description or f"Filter by {item.name}.",
-                    "schema": item.schema(operator),
-                }
-            )
-    limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 50}
-    plain: list[tuple[str, str, dict[str, Any]]] = [
-        ("limit", "How many rows at most.", limit),
-        ("cursor", "`next_cursor` of the page before, with the same filters and sort.", {"type": "string"}),
-        ("sort", "Order; `-` means descending.", {"type": "string", "enum": catalogue.sorts}),
-        ("include_total", "Also count all matching rows.", {"type": "boolean", "default": False}),
-    ]
-    for name, description, schema in plain:
-        parameters.append(
-            {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-        )
-    return parameters
 
 
 def router(tag: str) -> APIRouter:

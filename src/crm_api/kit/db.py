@@ -151,11 +151,12 @@ class WriteSession(ReadSession):
     each record, so that history keeps its own times.
     """
 
-    __slots__ = ("_after_commit", "_connection", "_deferred", "bulk", "done", "memo", "told")
+    __slots__ = ("_after_commit", "_connection", "_deferred", "_lent", "bulk", "done", "memo", "told")
 
-    def __init__(self, database: Database, tenant: Tenant, actor: Actor, connection: Any, *, bulk: str = "") -> None:
+    def __init__(self, database: Database, tenant: Tenant, actor: Actor, *, bulk: str = "") -> None:
         super().__init__(database, tenant, actor)
-        self._connection = connection
+        self._lent: Any = None
+        self._connection: Any = None
         self._deferred: dict[str, _Deferred] = {}
         self._after_commit: list[Callable[[], None]] = []
         self.bulk = bulk
@@ -165,10 +166,20 @@ class WriteSession(ReadSession):
         """What a bulk session has looked up already and need not ask again; whoever writes such a thing drops it."""
         self.done = False
 
+    async def _begun(self) -> Any:
+        """The transaction's connection; the first statement begins it, its tenant set in the same trip."""
+        if self._connection is None:
+            lent = self._database.connection()
+            self._connection = await lent.__aenter__()
+            self._lent = lent
+            await self._connection.execute(f"BEGIN; SET LOCAL crm.organization_id = '{self.organization_id}'")
+        return self._connection
+
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         values["organization_id"] = self.organization_id
+        connection = self._connection or await self._begun()
         try:
-            rows: list[Row] = await self._connection.fetch(statement.sql, *statement.arguments(values))
+            rows: list[Row] = await connection.fetch(statement.sql, *statement.arguments(values))
         except asyncpg.IntegrityConstraintViolationError as error:
             raise refused(error) from None
         return rows
@@ -176,8 +187,9 @@ class WriteSession(ReadSession):
     async def execute(self, statement: Statement, **values: Any) -> int:
         """Run a statement; how many rows it touched."""
         values["organization_id"] = self.organization_id
+        connection = self._connection or await self._begun()
         try:
-            tag: str = await self._connection.execute(statement.sql, *statement.arguments(values))
+            tag: str = await connection.execute(statement.sql, *statement.arguments(values))
         except asyncpg.IntegrityConstraintViolationError as error:
             raise refused(error) from None
         count = tag.rpartition(" ")[2]
@@ -195,43 +207,57 @@ class WriteSession(ReadSession):
 
     async def flush(self) -> None:
         """Write the deferred rows now."""
-        if not self._deferred:
-            return
+        if self._deferred:
+            await self._insert(self._connection or await self._begun(), fenced=False)
+
+    async def _insert(self, connection: Any, *, fenced: bool) -> None:
         deferred, self._deferred = list(self._deferred.values()), {}
-        sql = _insert_sql(tuple((slot.table, slot.columns) for slot in deferred))
+        sql = _insert_sql(tuple((slot.table, slot.columns) for slot in deferred), fenced)
         arguments = [orjson.dumps(slot.rows, default=_plain).decode() for slot in deferred]
         try:
-            await self._connection.execute(sql, self.organization_id, *arguments)
+            await connection.execute(sql, self.organization_id, *arguments)
         except asyncpg.IntegrityConstraintViolationError as error:
             raise refused(error) from None
 
     async def commit(self) -> None:
-        """Flush and commit. For boundaries only."""
-        await self.flush()
-        await self._connection.execute("COMMIT")
+        """Flush and commit. For boundaries only. Where nothing but deferred rows is to be written, their statement is
+        the whole transaction: one trip instead of three."""
+        if self._connection is not None:
+            await self.flush()
+            await self._connection.execute("COMMIT")
+        elif self._deferred:
+            async with self._database.connection() as connection:
+                await self._insert(connection, fenced=True)
         self.done = True
         for callback in self._after_commit:
             callback()
 
-    async def rollback(self) -> None:
-        """Undo everything. For boundaries only. Never fails: a connection that cannot roll back is dropped."""
-        self.done = True
-        await _undo(self._connection)
+    async def end(self, error: BaseException | None) -> None:
+        """Roll back what is not committed and give the connection back. For boundaries only. An `error` that was
+        trouble of the database comes out in words."""
+        lent, self._lent = self._lent, None
+        committed, self.done = self.done, True
+        if lent is not None:
+            if not committed:
+                await _undo(self._connection)
+            kind, trace = (type(error), error.__traceback__) if error is not None else (None, None)
+            await lent.__aexit__(kind, error, trace)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that may fail on its own; its deferred rows and callbacks go with it."""
         deferred = {key: _Deferred(slot.table, slot.columns, list(slot.rows)) for key, slot in self._deferred.items()}
         callbacks, told = list(self._after_commit), self.told
-        await self._connection.execute("SAVEPOINT part")
+        connection = self._connection or await self._begun()
+        await connection.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
             self._deferred, self._after_commit, self.told = deferred, callbacks, told
             self.memo.clear()
-            await self._connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
+            await connection.execute("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part")
             raise
-        await self._connection.execute("RELEASE SAVEPOINT part")
+        await connection.execute("RELEASE SAVEPOINT part")
 
 
 def _plain(value: Any) -> Any:
@@ -241,19 +267,24 @@ def _plain(value: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _insert_sql(slots: tuple[tuple[Table, tuple[str, ...]], ...]) -> str:
-    inserts = []
+def _insert_sql(slots: tuple[tuple[Table, tuple[str, ...]], ...], fenced: bool) -> str:
+    """One statement for rows of several tables. `fenced` makes it set the tenant too: every row comes from a join with
+    the one that sets it, and policies check a row after it has come (see `Statement.bound`)."""
+    source, inserts = ("_tenant, ", []) if fenced else ("", [])
     for number, (table, columns) in enumerate(slots, start=2):
         names = ", ".join(columns)
         kinds = ", ".join(f"{name} {table.c[name].type.compile(dialect=_DIALECT)}" for name in columns)
         inserts.append(
-            f"INSERT INTO {table.name} (organization_id, {names}) "
-            f"SELECT $1::uuid, {names} FROM jsonb_to_recordset(${number}::text::jsonb) AS r({kinds})"
+            f"INSERT INTO {table.name} (organization_id, {names}) SELECT $1::uuid, {names} "
+            f"FROM {source}jsonb_to_recordset(${number}::text::jsonb) AS r({kinds})"
+            f"{' WHERE _tenant.v IS NOT NULL' if fenced else ''}"
         )
     *rest, last = inserts
-    if not rest:
-        return last
-    return "WITH " + ", ".join(f"w{n} AS ({sql})" for n, sql in enumerate(rest)) + " " + last
+    parts = [f"w{n} AS ({sql})" for n, sql in enumerate(rest)]
+    if fenced:
+        tenant = "SELECT set_config('crm.organization_id', CAST($1::uuid AS text), true) AS v"
+        parts.insert(0, f"_tenant AS MATERIALIZED ({tenant})")
+    return f"WITH {', '.join(parts)} {last}" if parts else last
 
 
 class _Connection(asyncpg.Connection):
@@ -380,17 +411,20 @@ class Database:
         """A read session; holds no connection between statements."""
         return ReadSession(self, tenant, actor)
 
-    async def begin(self, tenant: Tenant, actor: Actor, connection: Any, *, bulk: str = "") -> WriteSession:
-        """Start a transaction on a connection, its tenant set in the same trip."""
-        await connection.execute(f"BEGIN; SET LOCAL crm.organization_id = '{tenant.id}'")
-        return WriteSession(self, tenant, actor, connection, bulk=bulk)
+    def begin(self, tenant: Tenant, actor: Actor, *, bulk: str = "") -> WriteSession:
+        """A transaction that begins with its first statement. Whoever asks for it commits and ends it."""
+        return WriteSession(self, tenant, actor, bulk=bulk)
 
     @asynccontextmanager
     async def write(self, tenant: Tenant, actor: Actor = SYSTEM, *, bulk: str = "") -> AsyncIterator[WriteSession]:
         """A transaction: committed when the block ends, rolled back when it raises. `bulk`: what it loads, where it
         loads many records (see `WriteSession`)."""
-        async with self.connection() as connection:
-            session = await self.begin(tenant, actor, connection, bulk=bulk)
+        session = self.begin(tenant, actor, bulk=bulk)
+        try:
             yield session
             if not session.done:
                 await session.commit()
+        except BaseException as error:
+            await asyncio.shield(session.end(error))
+            raise
+        await session.end(None)

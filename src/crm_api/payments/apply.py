@@ -18,7 +18,7 @@ from crm_api.kit.db import Row, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.payments import payers
 from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
-from crm_api.payments.uniting import canonical, find_gifts, lock_payment, unite
+from crm_api.payments.uniting import canonical, contradicts, find_gifts, lock_payment, unite
 
 
 class PaymentUnknown(Exception):
@@ -93,6 +93,8 @@ async def _payment(
     session: WriteSession, connection_id: UUID, provider: str, outcome: PaymentOutcome, plan: Row | None
 ) -> Applied:
     known = await find_gifts(session, connection_id, outcome)
+    if any([await contradicts(session, gift_id, outcome) for gift_id in known]):
+        return Applied(known[0])
     heirs: list[Row] = []
     if len(known) > 1:
         target, heirs = await unite(session, connection_id, outcome, known)

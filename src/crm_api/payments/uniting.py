@@ -48,7 +48,8 @@ async def find_gifts(session: WriteSession, connection_id: UUID, outcome: Paymen
     if not outcome.kin or not outcome.payer.customer_ref or not outcome.amount or len(known) > 1:
         return known
     ours, theirs = _KIN_SIDES[outcome.kin]
-    if known and any(ref.startswith(theirs) for ref in await evidence.ids_of(session, known[0])):
+    named = await evidence.ids_of(session, known[0]) if known else []
+    if any(ref.startswith(theirs) for ref in (*outcome.refs, *named)):
         return known
     kin = await evidence.gift_like(
         session,
@@ -58,10 +59,26 @@ async def find_gifts(session: WriteSession, connection_id: UUID, outcome: Paymen
         currency=outcome.amount.currency,
         at=outcome.occurred_at,
         within=_KIN_WINDOW,
-        without=ours,
+        without=(ours, "cs_") if theirs == "pi_" else (ours,),  # a checkout without an invoice is a single gift
         having=theirs,
     )
     return [*known, kin] if kin and kin not in known else known
+
+
+async def contradicts(session: WriteSession, gift_id: UUID, outcome: PaymentOutcome) -> bool:
+    """Whether an event that ties two ids together would tie a second invoice, or a second intent, to a gift that one
+    has paid already. Then the gift owes its other side to a guess that took the wrong one of two payments alike; it is
+    left at that, since each of the two is counted once."""
+    if not outcome.joins:
+        return False
+    named = await evidence.ids_of(session, gift_id)
+    paid = _paid_by(await evidence.entries_of(session, gift_id))
+    for side in ("in_", "pi_"):
+        fresh = [ref for ref in outcome.refs if ref.startswith(side) and ref not in named]
+        others = [ref for ref in named if ref.startswith(side) and ref not in outcome.refs]
+        if fresh and others and side in paid:
+            return True
+    return False
 
 
 async def unite(
@@ -70,8 +87,8 @@ async def unite(
     """Make one gift of several that are one payment: the gift that stays, and the rows of those it supersedes.
 
     The invoice's stays and takes over the evidence and the provider's ids of the others, which count for nothing from
-    then on. Two gifts that were both paid in full, each by an intent of its own, stay two: then it was the guess by
-    customer and amount that took the wrong one of them for the invoice's, and no money may get lost over that.
+    then on. Two gifts each paid in full by an invoice or intent of its own stay two: then a guess by customer and
+    amount took the wrong one of them for the other's side, and no money may get lost over that.
     """
     named = {gift_id: await evidence.ids_of(session, gift_id) for gift_id in known}
     await evidence.lock_ids(session, connection_id, sorted({ref for refs in named.values() for ref in refs}))
@@ -98,11 +115,13 @@ async def unite(
 
 
 def _two_payments(first: Sequence[Entry], second: Sequence[Entry]) -> bool:
-    """Whether each is a whole payment of its own: as much money, and for each an intent or charge says that it came."""
-    both = (first, second)
-    return all(map(_paid_itself, both)) and len({derive(entries).gross for entries in both}) == 1
+    """Whether each is a whole payment of its own: as much money, and an invoice (or an intent) of each says so."""
+    return derive(first).gross == derive(second).gross and bool(_paid_by(first) & _paid_by(second))
 
 
-def _paid_itself(entries: Sequence[Entry]) -> bool:
-    own = ("charge:pi_", "charge:ch_", "charge:py_")
-    return any(entry.kind == "charge" and entry.key.startswith(own) for entry in entries)
+def _paid_by(entries: Sequence[Entry]) -> set[str]:
+    """From which sides it is said that the whole amount has come."""
+    gross = derive(entries).gross
+    subjects = [entry.key.split(":")[1] for entry in entries if entry.kind == "charge" and entry.amount == gross]
+    sides = {"in_": ("in_",), "pi_": ("pi_", "ch_", "py_")}
+    return {side for side, kinds in sides.items() if any(subject.startswith(kinds) for subject in subjects)}

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.ids import new_id
 from crm_api.scoring.rfm import (
     RFM_AGAINST_BORDERS_SQL,
     RFM_BORDERS_SQL,
@@ -119,6 +120,8 @@ _STORE_BORDERS = prepare(
         )
     )
 )
+# A UUIDv7 of now for every row: its first part is the same for all of them, the rest is random.
+_NEW_ID = "CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid)"
 _REBUILD = prepare(
     text(
         f"""
@@ -154,7 +157,7 @@ _REBUILD = prepare(
         changed AS (
             INSERT INTO donor_status_changes (organization_id, id, contact_id, previous_status, status, rules_version,
                 reasons, as_of, changed_at)
-            SELECT :organization_id, gen_random_uuid(), j.contact_id, s.donor_status, j.donor_status, :rules_version,
+            SELECT :organization_id, {_NEW_ID}, j.contact_id, s.donor_status, j.donor_status, :rules_version,
                 {REASONS_SQL}, CAST(:as_of AS date), :computed_at
             FROM judged j LEFT JOIN donor_summaries s
                 ON s.organization_id = :organization_id AND s.contact_id = j.contact_id
@@ -274,6 +277,7 @@ async def rebuild_summaries(session: WriteSession, rules: StatusRules, as_of: da
         as_of=as_of,
         computed_at=session.now,
         currency=session.tenant.currency,
+        id_head=str(new_id())[:15],
         rules_version=rules.version,
         **rules.sql_params(),
     )

@@ -35,10 +35,10 @@ async def gift_like(
     currency: str,
     at: datetime,
     within: timedelta,
-    without: str,
+    without: Sequence[str],
     having: str,
 ) -> UUID | None:
-    """A gift of the same customer, amount and time that has ids of one prefix and none of another."""
+    """A gift of the same customer, amount and time that has ids of one prefix and none of some others."""
     return await repository.find_kin(
         session,
         connection_id=connection_id,
@@ -47,7 +47,7 @@ async def gift_like(
         currency=currency,
         at=at,
         within=within,
-        missing=_pattern(without),
+        missing=[_pattern(prefix) for prefix in without],
         present=_pattern(having),
     )
 

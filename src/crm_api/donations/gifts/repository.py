@@ -45,7 +45,7 @@ _KIN = prepare(
           AND g.received_at BETWEEN :from_time AND :to_time
           AND NOT EXISTS (
             SELECT 1 FROM gift_payment_refs r WHERE r.organization_id = g.organization_id AND r.gift_id = g.id
-              AND r.connection_id = g.connection_id AND r.ref LIKE :missing)
+              AND r.connection_id = g.connection_id AND r.ref LIKE ANY(CAST(:missing AS text[])))
           AND EXISTS (
             SELECT 1 FROM gift_payment_refs r WHERE r.organization_id = g.organization_id AND r.gift_id = g.id
               AND r.connection_id = g.connection_id AND r.ref LIKE :present)
@@ -116,7 +116,7 @@ async def find_kin(
     currency: str,
     at: Any,
     within: Any,
-    missing: str,
+    missing: Sequence[str],
     present: str,
 ) -> UUID | None:
     """A gift that may be the same recurring payment seen from its other side: same customer, amount and hour, named by
@@ -130,7 +130,7 @@ async def find_kin(
         at=at,
         from_time=at - within,
         to_time=at + within,
-        missing=missing,
+        missing=list(missing),
         present=present,
     )
     return found

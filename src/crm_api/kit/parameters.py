@@ -1,0 +1,47 @@
+"""OpenAPI descriptions of the parameters that routes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crm_api.kit.fields import Catalogue
+from crm_api.kit.listing import DEFAULT_LIMIT, MAX_LIMIT
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+IF_MATCH = _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
+IDEMPOTENCY_KEY = _header("Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]{1,255}$")
+FIELDS = _query(
+    "fields",
+    "Only these members, separated by commas; `id` always comes.",
+    {"type": "string", "pattern": r"^[a-z0-9_]+(,[a-z0-9_]+)*$", "maxLength": 1000},
+)
+
+
+def of_list(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Parameters of a list, from its catalogue."""
+    filters = [
+        _query(
+            item.name if operator == "eq" else f"{item.name}[{operator}]",
+            item.description or f"Filter by {item.name}.",
+            item.schema(operator),
+        )
+        for item in catalogue.fields
+        for operator in item.operators
+    ]
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+    return [
+        *filters,
+        _query("limit", "How many rows at most.", limit),
+        _query("cursor", "`next_cursor` of the page before, with the same filters and sort.", {"type": "string"}),
+        _query("sort", "Order; `-` means descending.", {"type": "string", "enum": catalogue.sorts}),
+        _query("include_total", "Also count all matching rows.", {"type": "boolean", "default": False}),
+    ]
