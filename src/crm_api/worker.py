@@ -182,9 +182,7 @@ class Worker:
             except Exception as error:
                 log.warning("doorbell_deaf", error=type(error).__name__)
             finally:
-                with contextlib.suppress(Exception):
-                    async with asyncio.timeout(1):
-                        await arq_worker.close()
+                await _close(arq_worker)
             await self._pause(1.0)
 
     def _arq_worker(self) -> Any:
@@ -236,6 +234,18 @@ class Worker:
             for task in (*loops, *self._turns.values()):
                 task.cancel()
             await asyncio.gather(*loops, *self._turns.values(), return_exceptions=True)
+
+
+async def _close(arq_worker: Any) -> None:
+    """What arq's own `close` does, which ends in the cancellation of whoever calls it while a ring is being answered."""
+    tasks = list(arq_worker.tasks.values())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(1):
+            if arq_worker._pool is not None:
+                await arq_worker._pool.aclose(close_connection_pool=True)
 
 
 async def _breathe(lease_seconds: float) -> None:

@@ -10,69 +10,27 @@ transaction, begun and given its tenant in one trip; services never commit it, t
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
 from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
-from sqlalchemy.sql.elements import ClauseElement
 
 from crm_api.kit import clock
+from crm_api.kit.pool import Lending, Pool, undo
+from crm_api.kit.statements import Statement as Statement
+from crm_api.kit.statements import insert_sql, plain
+from crm_api.kit.statements import prepare as prepare
 from crm_api.kit.trouble import Away as Away
-from crm_api.kit.trouble import in_words, refused
+from crm_api.kit.trouble import refused
 
 Row = asyncpg.Record
 RowLike = Mapping[str, Any] | asyncpg.Record
-_UNDO_SECONDS = 5.0
-_DIALECT: Any = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
-
-
-class Statement:
-    """A statement compiled to SQL with numbered parameters. Make it once, at import time or per shape of a filter."""
-
-    __slots__ = ("_bound", "_defaults", "names", "sql")
-
-    def __init__(self, clause: ClauseElement) -> None:
-        compiled: Any = clause.compile(dialect=_DIALECT)
-        self.sql: str = str(compiled)
-        self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self._defaults: dict[str, Any] = {
-            name: bound.value for bound, name in compiled.bind_names.items() if not bound.required
-        }
-        inner = f"SELECT i.* FROM ({self.sql}) i WHERE _tenant.v IS NOT NULL OFFSET 0"
-        self._bound = (
-            "WITH _tenant AS MATERIALIZED "
-            f"(SELECT set_config('crm.organization_id', ${len(self.names) + 1}, true) AS v) "
-            f"SELECT q.* FROM _tenant, LATERAL ({inner}) q"
-        )
-
-    @property
-    def bound(self) -> str:
-        """The statement behind a fence that sets the tenant first; the last parameter is the organization's id.
-
-        The lateral reference makes Postgres evaluate ``set_config`` before it scans a table. Were a plan ever to do it
-        the other way round, the policy would see no tenant and no row would come back: it fails closed.
-        """
-        return self._bound
-
-    def arguments(self, values: dict[str, Any]) -> list[Any]:
-        """Positional parameters; a missing name is a `KeyError` unless the statement carries a value of its own."""
-        defaults = self._defaults
-        return [values[name] if name in values else defaults[name] for name in self.names]
-
-
-def prepare(clause: ClauseElement) -> Statement:
-    """Compile a SQLAlchemy clause. Expanding ``IN`` is not supported: use ``= ANY(:array)``."""
-    return Statement(clause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +170,8 @@ class WriteSession(ReadSession):
 
     async def _insert(self, connection: Any, *, fenced: bool) -> None:
         deferred, self._deferred = list(self._deferred.values()), {}
-        sql = _insert_sql(tuple((slot.table, slot.columns) for slot in deferred), fenced)
-        arguments = [orjson.dumps(slot.rows, default=_plain).decode() for slot in deferred]
+        sql = insert_sql(tuple((slot.table, slot.columns) for slot in deferred), fenced=fenced)
+        arguments = [orjson.dumps(slot.rows, default=plain).decode() for slot in deferred]
         try:
             await connection.execute(sql, self.organization_id, *arguments)
         except asyncpg.IntegrityConstraintViolationError as error:
@@ -239,7 +197,7 @@ class WriteSession(ReadSession):
         committed, self.done = self.done, True
         if lent is not None:
             if not committed:
-                await _undo(self._connection)
+                await undo(self._connection)
             kind, trace = (type(error), error.__traceback__) if error is not None else (None, None)
             await lent.__aexit__(kind, error, trace)
 
@@ -260,81 +218,11 @@ class WriteSession(ReadSession):
         await connection.execute("RELEASE SAVEPOINT part")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes | memoryview):
-        return "\\x" + bytes(value).hex()
-    return str(value)
-
-
-@lru_cache(maxsize=256)
-def _insert_sql(slots: tuple[tuple[Table, tuple[str, ...]], ...], fenced: bool) -> str:
-    """One statement for rows of several tables. `fenced` makes it set the tenant too: every row comes from a join with
-    the one that sets it, and policies check a row after it has come (see `Statement.bound`)."""
-    source, inserts = ("_tenant, ", []) if fenced else ("", [])
-    for number, (table, columns) in enumerate(slots, start=2):
-        names = ", ".join(columns)
-        kinds = ", ".join(f"{name} {table.c[name].type.compile(dialect=_DIALECT)}" for name in columns)
-        inserts.append(
-            f"INSERT INTO {table.name} (organization_id, {names}) SELECT $1::uuid, {names} "
-            f"FROM {source}jsonb_to_recordset(${number}::text::jsonb) AS r({kinds})"
-            f"{' WHERE _tenant.v IS NOT NULL' if fenced else ''}"
-        )
-    *rest, last = inserts
-    parts = [f"w{n} AS ({sql})" for n, sql in enumerate(rest)]
-    if fenced:
-        tenant = "SELECT set_config('crm.organization_id', CAST($1::uuid AS text), true) AS v"
-        parts.insert(0, f"_tenant AS MATERIALIZED ({tenant})")
-    return f"WITH {', '.join(parts)} {last}" if parts else last
-
-
-class _Connection(asyncpg.Connection):
-    """No session state is ever set outside a transaction, so nothing is to be reset between uses: saves a trip."""
-
-    __slots__ = ()
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
-async def _undo(connection: Any) -> None:
-    """End whatever transaction is open. A cancelled statement is waited for by the driver; a dead server is not."""
-    try:
-        async with asyncio.timeout(_UNDO_SECONDS):
-            await connection.execute("ROLLBACK")
-    except Exception:
-        with contextlib.suppress(Exception):
-            connection.terminate()
-
-
-def _notice_dead_peers(connection: Any) -> None:
-    """Bound the wait for a server that vanished without a word, for which TCP itself takes a quarter of an hour."""
-    link = connection._transport.get_extra_info("socket")
-    if link is None or link.family == socket.AF_UNIX:
-        return
-    for name, value in (("TCP_USER_TIMEOUT", 45_000), ("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-        if option := getattr(socket, name, None):  # Linux; the others have the plain keepalive
-            link.setsockopt(socket.IPPROTO_TCP, option, value)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-
-async def _prepare_connection(connection: Any) -> None:
-    _notice_dead_peers(connection)
-    for kind in ("jsonb", "json"):
-        await connection.set_type_codec(
-            kind, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
-        )
-
-
-def _encode_json(value: Any) -> str:
-    return orjson.dumps(value, default=_plain).decode()
-
-
 class Database:
     """The pool of the service role."""
 
-    def __init__(self, pool: Any, *, wait_seconds: float) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._wait_seconds = wait_seconds
 
     @classmethod
     async def open(
@@ -348,16 +236,9 @@ class Database:
         name: str = "crm-api",
     ) -> Database:
         """Connect. Statements, locks and idle transactions are bounded by server settings."""
-        pool = await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=size,
-            connection_class=_Connection,
-            init=_prepare_connection,
-            statement_cache_size=statement_cache,
-            max_inactive_connection_lifetime=300,
-            command_timeout=None,
-            server_settings={
+        options: dict[str, Any] = {
+            "statement_cache_size": statement_cache,
+            "server_settings": {
                 "application_name": name,
                 "statement_timeout": "30000",
                 "lock_timeout": "10000",
@@ -365,47 +246,18 @@ class Database:
                 "jit": "off",
                 "timezone": "UTC",
             },
-        )
-        return cls(pool, wait_seconds=wait_seconds)
+        }
+        pool = Pool(url, size=size, wait_seconds=wait_seconds, options=options)
+        pool.release(await pool.acquire())
+        return cls(pool)
 
     async def close(self) -> None:
-        """Close every connection; open ones get a few seconds."""
-        try:
-            async with asyncio.timeout(5):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+        """Close every connection; those in use get a few seconds."""
+        await self._pool.close(5)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    def connection(self) -> Lending:
         """A bare connection, without a tenant: under row-level security it sees no tenant's row."""
-        try:
-            connection = await self._pool.acquire(timeout=self._wait_seconds)
-        except TimeoutError as error:
-            raise Away("Every database connection is busy. Send the request again.") from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            raise Away("The database cannot be reached right now. Send the request again.") from error
-        try:
-            yield connection
-        except BaseException as error:
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                await _undo(connection)
-                connection.terminate()
-            await asyncio.shield(self._release(connection, undo=True))
-            if (problem := in_words(error)) is not None:
-                raise problem from error
-            raise
-        await asyncio.shield(self._release(connection))
-
-    async def _release(self, connection: Any, *, undo: bool = False) -> None:
-        """Give a connection back, in one task of its own: a caller cancelled twice leaves nothing half done."""
-        try:
-            if undo and connection.is_in_transaction():
-                await _undo(connection)
-            await self._pool.release(connection, timeout=_UNDO_SECONDS)
-        except Exception:  # the driver's pool has taken it back already when it found it closed
-            with contextlib.suppress(Exception):
-                connection.terminate()
+        return Lending(self._pool)
 
     def read(self, tenant: Tenant, actor: Actor = SYSTEM) -> ReadSession:
         """A read session; holds no connection between statements."""

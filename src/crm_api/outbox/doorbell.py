@@ -84,7 +84,7 @@ class Doorbell:
                 if self._task is not None:
                     await asyncio.wait([self._task])
                 if self._pool is not None:
-                    await self._pool.aclose()
+                    await self._pool.aclose(close_connection_pool=True)
 
 
 def organization_of(job_id: str) -> UUID:
