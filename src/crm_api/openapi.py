@@ -54,6 +54,36 @@ _TITLES = {
     500: "An error on our side",
     503: "Try again in a moment",
 }
+_NAMES = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    412: "PreconditionFailed",
+    413: "PayloadTooLarge",
+    415: "UnsupportedMediaType",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "Unavailable",
+}
+_TEXT = {"type": "string"}
+_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "X-Request-Id": ("The request's id: the one that was sent, or a new one.", {"type": "string", "maxLength": 128}),
+    "ETag": (
+        "The version of the resource, for If-Match and If-None-Match.",
+        {"type": "string", "pattern": '^"[0-9]+"$'},
+    ),
+    "Location": ("Where the new resource is.", {"type": "string", "format": "uri-reference"}),
+    "Link": ('The next page, as `rel="next"`; absent on the last.', _TEXT),
+    "RateLimit": ("What is left of the limit (r) and seconds until it is whole again (t).", _TEXT),
+    "RateLimit-Policy": ("The limit: requests at once (q) and the window in seconds (w).", _TEXT),
+    "Retry-After": ("Seconds to wait.", {"type": "integer", "minimum": 1}),
+    "Idempotency-Replayed": ("`true` when this is the stored answer of an earlier request.", {"const": "true"}),
+    "WWW-Authenticate": ("How to authenticate.", _TEXT),
+}
+_WITH_PROBLEM = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem document.",
@@ -133,7 +163,14 @@ def build(app: FastAPI) -> dict[str, Any]:
     )
     for name, schema in defined.get("$defs", {}).items():
         schemas.setdefault(name, schema)
+    for route in routes:
+        if route.body_model is not None and route.body_model.media_type == "application/merge-patch+json":
+            _without_null_defaults(schemas[route.body_model.model.__name__])
     schemas["Problem"] = _PROBLEM
+    document["components"]["responses"] = _responses()
+    document["components"]["headers"] = {
+        name: {"description": description, "schema": schema} for name, (description, schema) in _HEADERS.items()
+    }
     document["components"]["securitySchemes"] = {
         "apiKey": {
             "type": "http",
@@ -157,25 +194,57 @@ def _tags(document: dict[str, Any]) -> set[str]:
 
 
 def _declare_problems(operation: dict[str, Any], route: Route | None) -> None:
-    responses = operation["responses"]
-    kept = {status: value for status, value in responses.items() if status != "422"}
-    statuses = route.problem_statuses() if route is not None else [500]
-    for status in statuses:
-        kept.setdefault(
-            str(status),
-            {
-                "description": _TITLES[status],
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
-    if route is None and "503" not in kept:
-        kept.setdefault(
-            "503",
-            {
-                "description": _TITLES[503],
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
+    kept = {status: value for status, value in operation["responses"].items() if status != "422"}
+    for status in route.problem_statuses() if route is not None else [500, 503]:
+        kept.setdefault(str(status), {"$ref": f"#/components/responses/{_NAMES[status]}"})
+    for status, value in kept.items():
+        if status.startswith("2"):
+            value["headers"] = {name: _header(name) for name in _headers_of(status, route)}
+    if route is not None and "GET" in (route.methods or ()) and "ETag" in _headers_of("200", route):
+        kept["304"] = {"$ref": "#/components/responses/NotModified"}
     operation["responses"] = dict(sorted(kept.items()))
-    if route is not None and "GET" in (route.methods or ()) and "{" in route.path and "200" in kept:
-        operation["responses"].setdefault("304", {"description": "Not modified since the ETag in If-None-Match"})
+
+
+def _header(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def _headers_of(status: str, route: Route | None) -> list[str]:
+    """Headers of a good answer."""
+    found = ["X-Request-Id"]
+    if route is not None and route.guard is not None:
+        found += ["RateLimit", "RateLimit-Policy"]
+        if "version" in getattr(route.response_model, "model_fields", {}):
+            found.append("ETag")
+        if route.guard.write and "POST" in (route.methods or ()):
+            found.append("Idempotency-Replayed")
+        if status == "201":
+            found.append("Location")
+    if route is not None and route.listed is not None:
+        found.append("Link")
+    return found
+
+
+def _responses() -> dict[str, Any]:
+    """Every problem once; operations refer to it."""
+    found: dict[str, Any] = {}
+    for status, name in _NAMES.items():
+        headers = [
+            "X-Request-Id",
+            *{401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, []),
+        ]
+        found[name] = {
+            "description": _TITLES[status],
+            "headers": {one: _header(one) for one in headers},
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    headers_of_304 = {one: _header(one) for one in ("X-Request-Id", "ETag")}
+    found["NotModified"] = {"description": "Not modified since the ETag in If-None-Match", "headers": headers_of_304}
+    return found
+
+
+def _without_null_defaults(schema: dict[str, Any]) -> None:
+    """A member that a merge patch leaves out stays as it is: null would be a change."""
+    for member in schema["properties"].values():
+        if member.get("default", ...) is None:
+            del member["default"]

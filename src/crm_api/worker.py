@@ -12,6 +12,7 @@ import faulthandler
 import random
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -237,7 +238,7 @@ class Worker:
 
 
 async def _close(arq_worker: Any) -> None:
-    """What arq's own `close` does, which ends in the cancellation of whoever calls it while a ring is being answered."""
+    """What arq's own `close` is for. That one cancels its caller too, while a ring is being answered."""
     tasks = list(arq_worker.tasks.values())
     for task in tasks:
         task.cancel()
@@ -257,8 +258,13 @@ async def _breathe(lease_seconds: float) -> None:
         await asyncio.sleep(seconds / 8)
 
 
-async def _open(settings: Settings) -> Database:
-    """Connect, waiting for a database that is only away for the moment."""
+async def _open(settings: Settings, registry: Registry) -> Database:
+    """Connect, waiting for a database that is only away for the moment.
+
+    A worker that stands still (a stopped process, a lost host) in a transaction holds its row's lock, so Postgres ends
+    the transaction when no handler can still be at work in it.
+    """
+    longest = max((s.timeout for s in registry.subscribers.values() if s.handle), default=timedelta(seconds=30))
     delay = 0.25
     while True:
         try:
@@ -266,7 +272,7 @@ async def _open(settings: Settings) -> Database:
                 settings.database_url,
                 size=settings.job_concurrency + 4,
                 statement_cache=settings.database_statement_cache,
-                idle_seconds=max(settings.job_lease_seconds, 5.0),
+                idle_seconds=1.5 * longest.total_seconds(),
                 name="crm-api worker",
             )
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
@@ -275,11 +281,18 @@ async def _open(settings: Settings) -> Database:
             delay = min(delay * 2, 5.0)
 
 
-async def run_worker(settings: Settings, *, ready: Callable[[], None] | None = None) -> None:
+async def run_worker(
+    settings: Settings,
+    *,
+    registry: Registry | None = None,
+    kind: type[Worker] = Worker,
+    ready: Callable[[], None] | None = None,
+) -> None:
     """A worker process from start to clean end (SIGTERM, SIGINT)."""
     http.configure(settings.service_urls)
-    database = await _open(settings)
-    worker = Worker(settings, database)
+    known = registry or load_registry()
+    database = await _open(settings, known)
+    worker = kind(settings, database, known)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)

@@ -101,5 +101,9 @@ async def test_null_removes_only_what_can_be_removed(planted: Planted, path: str
     if required:
         said = await planted.world.patch(url, {required: None}, expect=422)
         assert said["errors"][0]["pointer"] == f"/{required}"
-    optional = {"/v1/contacts/{contact_id}": "language", "/v1/organization": "website", "/v1/deals/{deal_id}": "expected_on"}
+    optional = {
+        "/v1/contacts/{contact_id}": "language",
+        "/v1/organization": "website",
+        "/v1/deals/{deal_id}": "expected_on",
+    }
     assert (await planted.world.patch(url, {optional[path]: None}))[optional[path]] is None

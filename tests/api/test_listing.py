@@ -296,7 +296,7 @@ async def test_at_most_twenty_filters(shelf: Shelf) -> None:
     values = {
         name: ("2024-03-01" if "date" in name else "1" if "amount" in name else START.isoformat()) for name in names
     }
-    more = {name: "x" for name in ("provider", "provider_payment_id", "currency")} | {
+    more = dict.fromkeys(("provider", "provider_payment_id", "currency"), "x") | {
         "status": "failed",
         "method": "cash",
     }

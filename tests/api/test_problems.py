@@ -38,7 +38,9 @@ async def test_methods_that_an_address_does_not_take(planted: Planted) -> None:
         taken.setdefault(operation.path, set()).add(operation.method)
     for operation in operations():
         url = planted.url(operation)
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "get"} - taken[operation.path]:
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW", "get"} - taken[
+            operation.path
+        ]:
             answer = await send(planted.world, method, url)
             assert answer.status == 405, f"{method} {url}: {answer.status} {answer.text}"
             assert problem_of(answer)["code"] == "method_not_allowed"
@@ -115,7 +117,9 @@ async def test_an_error_of_ours(broken_world: World, capfd: pytest.CaptureFixtur
     await broken_world.contact()
 
 
-async def test_an_error_in_a_verb(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_an_error_in_a_verb(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The same on the short way that hot routes take; nothing of the request stays."""
     contact = await world.contact()
 
@@ -125,7 +129,11 @@ async def test_an_error_in_a_verb(world: World, monkeypatch: pytest.MonkeyPatch,
     for name in ("get_contact", "record", "to_read"):
         monkeypatch.setattr(contacts_service, name, breaks)
     one = f"/v1/contacts/{contact['id']}"
-    for method, path, body in (("GET", one, b""), ("GET", "/v1/contacts", b""), ("POST", "/v1/contacts", b'{"given_name":"A"}')):
+    for method, path, body in (
+        ("GET", one, b""),
+        ("GET", "/v1/contacts", b""),
+        ("POST", "/v1/contacts", b'{"given_name":"A"}'),
+    ):
         answer = await send(world, method, path, body=body)
         assert answer.status == 500, f"{method} {path}: {answer.text}"
         problem_of(answer, never=[MARKER, "olena", "KeyError"])
@@ -213,7 +221,10 @@ async def test_conflicts_and_wrong_references(world: World) -> None:
 
 async def test_a_client_that_leaves(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing is written, nothing is logged as an error, and the connection is free again."""
-    left: list[Any] = [{"type": "http.request", "body": b'{"given_name"', "more_body": True}, {"type": "http.disconnect"}]
+    left: list[Any] = [
+        {"type": "http.request", "body": b'{"given_name"', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
 
     async def receive() -> Any:
         return left.pop(0)

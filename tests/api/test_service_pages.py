@@ -50,7 +50,7 @@ async def test_health_says_that_no_worker_runs(lonely: World, services: Services
         await owner.execute("UPDATE jobs SET due_at = $1", clock.utc_now() - timedelta(minutes=6))
     await owner.close()
     answer = await send(lonely, "GET", "/health/ready", authorized=False)
-    assert answer.status == 503
+    assert (answer.status, answer.json()["status"]) == (200, "degraded")  # webhooks must still be stored
     assert "is a worker running?" in answer.json()["checks"]["worker"]
     await lonely.drain()
     assert (await send(lonely, "GET", "/health/ready")).status == 200

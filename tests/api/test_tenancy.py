@@ -167,7 +167,9 @@ async def test_what_is_unique_is_unique_in_one_organization(make_world: Any) -> 
         await world.post("/v1/donations", gift)
         rate = {"source_currency": "USD", "target_currency": "UAH", "rate": "1", "rate_date": "2026-01-01"}
         await world.post("/v1/exchange-rates", rate)
-        event = json.loads(json.loads((FIXTURES / "payment_intent_succeeded_usd.json").read_text())["request"]["body_raw"])
+        event = json.loads(
+            json.loads((FIXTURES / "payment_intent_succeeded_usd.json").read_text())["request"]["body_raw"]
+        )
         await world.stripe_sends(event)
         await world.drain()
         assert len((await world.get("/v1/donations"))["data"]) == 2

@@ -165,12 +165,13 @@ async def test_without_valkey_the_sweep_does_the_work(desk: Desk, tmp_path: Path
 async def test_a_flushed_valkey_loses_bells_but_no_work(desk: Desk, valkey_url: str, tmp_path: Path) -> None:
     desk.subscribe()
     client = connect(valkey_url)
-    async with ringing(valkey_url):
+    async with ringing(valkey_url) as bell:
         await desk.emit(*(Ping() for _ in range(5)))
         await asyncio.sleep(0.1)
         await client.flushdb()
         async with working(desk, valkey_url, tmp_path):  # its first sweep finds what no bell told
             await done(desk, 5, within=5)
+            bell.install()
             await asyncio.sleep(0.3)
             await client.flushdb()
             await desk.emit()

@@ -58,7 +58,14 @@ def test_only_the_clock_reads_the_clock() -> None:
         for name, node in _calls(source):
             owner, _, method = name.rpartition(".")
             reads = method in clocks and owner.rpartition(".")[2] in {"datetime", "date", "dt"}
-            times = owner == "time" and method in {"time", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime"}
+            times = owner == "time" and method in {
+                "time",
+                "time_ns",
+                "monotonic",
+                "perf_counter",
+                "localtime",
+                "gmtime",
+            }
             if reads or times:
                 wrong.append(f"{source.at(node)}: {name}() - use kit.clock")
     outside = ("embedded/",)  # starts processes and knows no organization
@@ -114,7 +121,9 @@ def _public(source: Source) -> Iterator[ast.AST]:
     waiting: list[ast.AST] = [source.tree]
     while waiting:
         for node in ast.iter_child_nodes(waiting.pop()):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith(
+                "_"
+            ):
                 yield node
                 if isinstance(node, ast.ClassDef):
                     waiting.append(node)
@@ -175,5 +184,7 @@ def test_every_statement_says_whose_rows() -> None:
             import_module("crm_api." + source.name.removesuffix(".py").replace("/", "."))
     statements = [one for one in gc.get_objects() if type(one) is Statement]
     assert len(statements) > 60
-    wrong = [one.sql for one in statements if "organization_id" not in one.names and not any(u in one.sql for u in UNBOUND)]
+    wrong = [
+        one.sql for one in statements if "organization_id" not in one.names and not any(u in one.sql for u in UNBOUND)
+    ]
     assert wrong == []

@@ -43,10 +43,7 @@ def test_every_repository_is_protected(contracts: dict[str, dict[str, Any]]) -> 
 def test_every_domain_package_is_kept_from_http(contracts: dict[str, dict[str, Any]]) -> None:
     layers = contracts["tiers"]["layers"]
     domain = {
-        name.strip()
-        for layer in layers[1:]
-        for name in layer.split("|")
-        if "(" not in name and name.strip() != "kit"
+        name.strip() for layer in layers[1:] for name in layer.split("|") if "(" not in name and name.strip() != "kit"
     }
     assert {name.removeprefix("crm_api.") for name in contracts["http"]["source_modules"]} == domain
 

@@ -70,7 +70,7 @@ class OidcVerifier:
                     sub={"essential": True},
                 ).validate(decoded.claims)
                 return _identity(issuer, decoded.claims)
-            except (JoseError, ValueError) as error:
+            except (JoseError, ValueError, OverflowError, TypeError) as error:
                 if fresh or not _key_trouble(error):
                     raise Unauthorized(
                         "The token is not valid: its signature, issuer, audience or time is wrong. Sign in again.",
@@ -96,6 +96,7 @@ class OidcVerifier:
                 keys.key_set = KeySet.import_key_set(document)
                 keys.fetched_at = clock.monotonic()
             except Exception as error:
+                keys.fetched_at = clock.monotonic() - limit + _REFETCH_SECONDS  # ask again, but not at once
                 if keys.key_set is None:
                     raise Unavailable("The sign-in service cannot be reached right now. Try again.") from error
             return keys.key_set
@@ -127,6 +128,6 @@ def _identity(issuer: OidcIssuer, claims: dict[str, Any]) -> Identity:
         issuer=issuer.issuer,
         subject=str(claims["sub"]),
         email=str(claims["email"]).strip().lower() if verified else None,
-        organization=str(organization) if organization else None,
+        organization=str(organization or "") if issuer.organization_claim else None,
         expires_at=clock.from_unix(int(claims["exp"]) + _LEEWAY),
     )

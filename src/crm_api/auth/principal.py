@@ -66,7 +66,8 @@ class Principal:
 
     def actor(self, request_id: str) -> Actor:
         """The principal as sessions and the audit carry it."""
-        return Actor(self.kind, self.id, request_id, self.scopes)
+        ends = self.expires_at if self.kind == "api_key" else None
+        return Actor(self.kind, self.id, request_id, self.scopes, ends)
 
 
 class Authenticator:
@@ -136,7 +137,7 @@ class Authenticator:
 
     async def _by_jwt(self, token: str, organization: str) -> Principal:
         identity = await self._oidc.verify(token)
-        wanted = identity.organization or organization
+        wanted = organization if identity.organization is None else identity.organization
         try:
             organization_id = UUID(wanted)
         except ValueError as error:
@@ -152,7 +153,9 @@ class Authenticator:
         tenant = tenant_of(row)
         if row["issuer"] is None:
             async with self._database.write(tenant) as session:
-                await session.execute(
+                bound = await session.execute(
                     _BIND, id=row["member_id"], issuer=identity.issuer, subject=identity.subject, now=clock.utc_now()
                 )
+            if not bound:
+                raise Forbidden("Somebody else has just signed in as this member.", code="not_a_member")
         return Principal(tenant, "member", str(row["member_id"]), ROLE_SCOPES[row["role"]], identity.expires_at)

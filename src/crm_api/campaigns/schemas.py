@@ -6,22 +6,11 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from crm_api.kit.schemas import Code, Input, LongText, Money, Name, Output, PositiveMoney, Versioned
+from crm_api.kit.schemas import Code, Input, LongText, Money, Name, NotNull, Output, PositiveMoney, Versioned
 
 CampaignStatus = Literal["planned", "active", "completed", "canceled"]
-
-
-def _given(value: Any) -> Any:
-    if value is None:
-        raise PydanticCustomError("null_not_allowed", "cannot be removed; send a value or leave it out")
-    return value
-
-
-NotNull = AfterValidator(_given)
-"""For members of a merge patch that can be left out but not removed."""
 
 
 def columns_of(body: BaseModel, names: Iterable[str], *, money: str) -> dict[str, Any]:

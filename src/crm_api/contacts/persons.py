@@ -9,6 +9,8 @@ from typing import Any
 from crm_api.kit.db import RowLike
 from crm_api.kit.names import split_name
 
+_MOST_EMAILS = 20  # as many as the API takes, so that a contact can be written back as it was read
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -71,6 +73,8 @@ def _emails(
     items = [dict(item) for item in known]
     primary = next((item["address"] for item in items if item["is_primary"]), None)
     for address in (best, *others):
+        if len(items) >= _MOST_EMAILS:
+            break
         if address and address.casefold() not in {item["address"].casefold() for item in items}:
             items.append({"address": address, "label": None, "is_primary": False, "status": "valid"})
     if best is None or (primary is not None and primary.casefold() != came.get("email", "").casefold()):

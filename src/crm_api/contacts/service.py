@@ -117,8 +117,9 @@ def _merged(before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     for name, value in patch.items():
         if value is None:
             after.pop(name, None)
-        elif isinstance(value, dict) and isinstance(after.get(name), dict):
-            after[name] = _merged(after[name], value)
+        elif isinstance(value, dict):
+            known = after.get(name)
+            after[name] = _merged(known if isinstance(known, dict) else {}, value)
         else:
             after[name] = value
     return after
@@ -165,10 +166,10 @@ async def resolve_payer(
     it came with this very payment (`given`) and nobody has changed it since: then a better statement takes its place.
     """
     known = given or {}
-    if contact_id is not None and (row := await repository.lock(session, contact_id)) is not None:
-        return contact_id, await _fill(session, row, person, emails, customer, known)
     if customer is not None:
         await repository.lock_identity(session, f"external:{customer[0]}:{customer[1]}")
+    if contact_id is not None and (row := await repository.lock(session, contact_id)) is not None:
+        return contact_id, await _fill(session, row, person, emails, customer, known)
     if person.email is not None:
         await repository.lock_identity(session, f"email:{person.email.casefold()}")
     found = await repository.by_external_id(session, *customer) if customer else None
@@ -202,7 +203,7 @@ async def _fill(
 ) -> dict[str, str]:
     changes, came = told_by_payment(row, person, emails, given)
     own = {"system": customer[0], "id": customer[1]} if customer else None
-    if own and own not in row["external_ids"]:
+    if own and own not in row["external_ids"] and await repository.by_external_id(session, *own.values()) is None:
         changes["external_ids"] = [*row["external_ids"], own]
     await _change(session, row, changes)
     return came

@@ -1,17 +1,21 @@
-"""What donations do about facts: stamp gifts when their exchange rate arrives."""
+"""What donations do about facts: stamp gifts when their exchange rate arrives, date them anew when the zone changes."""
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 from sqlalchemy import text
 
 from crm_api.donations.gifts.facts import GiftsRestated
 from crm_api.kit.db import WriteSession, prepare
 from crm_api.kit.money import exponent
+from crm_api.organizations.facts import TimezoneChanged
 from crm_api.organizations.rates.facts import RateAdded, RatesAdded
-from crm_api.outbox.facts import Job, Registry, Subscriber
+from crm_api.outbox.facts import HousekeepingDue, Job, Registry, Subscriber
 from crm_api.outbox.service import emit
 
-# Half to even in whole numbers, as kit.money.convert rounds: Postgres' own round() takes halves away from zero.
+# Half to even in whole numbers, as kit.money.convert rounds: Postgres' own round() takes halves away from zero. What
+# would pass the API's largest amount stays unstamped.
 _STAMP = prepare(
     text(
         """
@@ -27,23 +31,56 @@ _STAMP = prepare(
         ) r ON true
         WHERE g.organization_id = :organization_id AND b.organization_id = :organization_id AND b.id = g.id
             AND b.base_amount IS NULL AND b.currency = :source
+            AND b.amount * r.rate * CAST(:scale AS numeric) <= 9007199254740991
+        """
+    )
+)
+_UNSTAMPED = prepare(
+    text(
+        "SELECT DISTINCT currency FROM gifts WHERE organization_id = :organization_id AND base_amount IS NULL "
+        "ORDER BY currency"
+    )
+)
+_REDATE = prepare(
+    text(
+        """
+        UPDATE gifts SET gift_date = CAST(received_at AT TIME ZONE :zone AS date), version = version + 1,
+            updated_at = :now
+        WHERE organization_id = :organization_id AND gift_date <> CAST(received_at AT TIME ZONE :zone AS date)
         """
     )
 )
 
 
+async def _stamp(session: WriteSession, source: str) -> int:
+    target = session.tenant.currency
+    scale = Decimal(10) ** (exponent(target) - exponent(source))
+    return await session.execute(_STAMP, source=source, target=target, scale=scale, now=session.now)
+
+
 async def stamp_gifts(session: WriteSession, job: Job) -> None:
     """Give gifts without a rate their amount in the organization's currency, all in one statement."""
-    source, target = job.payload["source_currency"], job.payload["target_currency"]
-    if target != session.tenant.currency:
+    if job.payload["target_currency"] != session.tenant.currency:
         return
-    from decimal import Decimal
-
-    scale = Decimal(10) ** (exponent(target) - exponent(source))
-    if await session.execute(_STAMP, source=source, target=target, scale=scale, now=session.now):
+    if await _stamp(session, job.payload["source_currency"]):
         emit(session, GiftsRestated(reason="exchange rate"))
+
+
+async def stamp_stragglers(session: WriteSession, job: Job) -> None:
+    """Once a day, the same for gifts that were being recorded while their rate arrived."""
+    stamped = [await _stamp(session, row["currency"]) for row in await session.fetch(_UNSTAMPED)]
+    if any(stamped):
+        emit(session, GiftsRestated(reason="exchange rate"))
+
+
+async def redate_gifts(session: WriteSession, job: Job) -> None:
+    """Date every gift in the organization's new time zone."""
+    if await session.execute(_REDATE, zone=session.tenant.timezone, now=session.now):
+        emit(session, GiftsRestated(reason="time zone"))
 
 
 def register(registry: Registry) -> None:
     """Subscribe to facts."""
     registry.subscribe(Subscriber("donations.stamp_gifts", (RateAdded, RatesAdded), handle=stamp_gifts))
+    registry.subscribe(Subscriber("donations.stamp_stragglers", (HousekeepingDue,), handle=stamp_stragglers))
+    registry.subscribe(Subscriber("donations.redate_gifts", (TimezoneChanged,), handle=redate_gifts))

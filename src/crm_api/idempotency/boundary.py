@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 
 from crm_api.auth.principal import Authenticator, Principal
+from crm_api.auth.scopes import PUBLISHABLE_SCOPES
 from crm_api.idempotency import service
 from crm_api.kit import body as bodies
 from crm_api.kit import parameters as described
@@ -107,9 +108,14 @@ class Guard:
         self.scope = scope
         self.write = write
 
-    async def __call__(self, request: Request) -> ReadSession:
+    async def admit(self, request: Request) -> Principal:
+        """Who asks, if they may; nothing else of the request is looked at before."""
         principal = await authenticated(request)
         principal.require(self.scope)
+        return principal
+
+    async def __call__(self, request: Request) -> ReadSession:
+        principal = await self.admit(request)
         actor = principal.actor(request.scope.get("crm.request_id", ""))
         database = services(request).database
         if not self.write:
@@ -119,6 +125,12 @@ class Guard:
         call.session = database.begin(principal.tenant, actor)
         await _claim_key(request, call)
         return call.session
+
+
+def _claimant(principal: Principal) -> str:
+    """Whose key it is: the organization's, so that a retry after a key was rotated finds the first answer. A
+    publishable key is everybody's, so it stands alone. The scope was checked before."""
+    return f"publishable:{principal.id}" if principal.scopes <= PUBLISHABLE_SCOPES else "organization"
 
 
 async def _claim_key(request: Request, call: Call) -> None:
@@ -131,7 +143,7 @@ async def _claim_key(request: Request, call: Call) -> None:
     scope = request.scope
     query = scope.get("query_string", b"").decode("latin-1")
     print_ = service.fingerprint(request.method, scope["path"], query, await request.body())
-    call.claim = service.Claim(f"{call.principal.kind}:{call.principal.id}", key, print_)
+    call.claim = service.Claim(_claimant(call.principal), key, print_)
     stored = await service.claim(call.session, call.claim)
     if stored is not None:
         call.replayed = Response(
@@ -243,7 +255,7 @@ class Route(APIRoute):
         if self.listed is not None:
             parameters += described.of_list(self.listed)
         if self.members:
-            parameters.append(described.FIELDS)
+            parameters.append(described.of_members(self.members))
         if self.conditional:
             parameters.append(described.IF_MATCH)
         if self.guard is not None and self.guard.write and "POST" in (self.methods or ()):
@@ -262,6 +274,8 @@ class Route(APIRoute):
             found |= {400, 415}
         if self.conditional:
             found.add(412)
+        if self.param_convertors:
+            found.add(404)
         if (self.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}:
             found |= {400, 409}
         return sorted(found)
@@ -271,13 +285,15 @@ class Route(APIRoute):
         inner = compile_endpoint(self) or super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            call = request.scope[_STATE] = Call()
+            if self.guard is not None:
+                await self.guard.admit(request)
             wanted = None
             if request.scope.get("query_string"):
                 if self.listed is None:
                     _refuse_unknown_query(request, self.known_query)
                 if self.members and "fields" in request.query_params:
                     wanted = parse_fields(request.query_params["fields"], self.members)
-            call = request.scope[_STATE] = Call()
             try:
                 response = await inner(request)
                 if call.session is not None:

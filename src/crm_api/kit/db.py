@@ -21,7 +21,7 @@ import asyncpg
 import orjson
 from sqlalchemy import Table
 
-from crm_api.kit import clock
+from crm_api.kit import clock, problems
 from crm_api.kit.pool import Lending, Pool, undo
 from crm_api.kit.statements import Statement as Statement
 from crm_api.kit.statements import insert_sql, plain
@@ -57,6 +57,8 @@ class Actor:
     id: str
     request_id: str = ""
     scopes: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    """When the acting API key ends; what it makes must not outlive it."""
 
 
 SYSTEM = Actor("system", "system")
@@ -182,7 +184,8 @@ class WriteSession(ReadSession):
         the whole transaction: one trip instead of three."""
         if self._connection is not None:
             await self.flush()
-            await self._connection.execute("COMMIT")
+            if await self._connection.execute("COMMIT") != "COMMIT":  # an aborted transaction "commits" as ROLLBACK
+                raise problems.Unavailable("The change could not be kept. Send the request again.")
         elif self._deferred:
             async with self._database.connection() as connection:
                 await self._insert(connection, fenced=True)

@@ -27,6 +27,8 @@ _OPERATORS: dict[Kind, tuple[Operator, ...]] = {
     "key": ("eq", "in"),
     "words": ("eq",),
 }
+MOST_VALUES = 100
+"""How many values `[in]` takes."""
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 _SCHEMA: dict[Kind, dict[str, Any]] = {
     "text": {"type": "string", "maxLength": 500},
@@ -68,7 +70,10 @@ class Field:
     def schema(self, operator: Operator) -> dict[str, Any]:
         """JSON schema of the query parameter."""
         if operator == "in":
-            return {"type": "string", "description": "Values separated by commas", "minLength": 1, "maxLength": 4000}
+            items = self.schema("eq")
+            if items["type"] == "string" and "format" not in items and not self.choices:
+                items |= {"minLength": 1, "pattern": "^[^,]*$"}
+            return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_VALUES}
         schema = dict(_SCHEMA[self.kind])
         if self.choices:
             schema["enum"] = list(self.choices)
@@ -115,8 +120,9 @@ class Field:
             return text == "true"
         if self.choices and text not in self.choices:
             raise ValueError(f"must be one of {', '.join(self.choices)}")
-        if len(text) > 500:
-            raise ValueError("is longer than 500 characters")
+        bounds = _SCHEMA[self.kind]
+        if not bounds.get("minLength", 0) <= len(text) <= bounds.get("maxLength", 500):
+            raise ValueError(f"takes {bounds.get('minLength', 0)} to {bounds.get('maxLength', 500)} characters")
         try:
             text.encode()
         except UnicodeEncodeError:

@@ -16,7 +16,7 @@ from sqlalchemy import ARRAY, Column, Select, and_, bindparam, func, literal_col
 from sqlalchemy.sql.elements import ColumnElement
 
 from crm_api.kit.db import ReadSession, Row, Statement, prepare
-from crm_api.kit.fields import Catalogue, Field, Operator
+from crm_api.kit.fields import MOST_VALUES, Catalogue, Field, Operator
 from crm_api.kit.problems import FieldError, Invalid
 from crm_api.kit.reply import Reply, dumps
 
@@ -111,8 +111,10 @@ def _filter(catalogue: Catalogue, parameter: str, text: str) -> Filter:
         raise ValueError(f"takes {', '.join(found.operators)}")
     if operator == "in":
         parts = text.split(",")
-        if len(parts) > 100:
-            raise ValueError("takes at most 100 values")
+        if len(parts) > MOST_VALUES:
+            raise ValueError(f"takes at most {MOST_VALUES} values")
+        if "" in parts:
+            raise ValueError("takes values separated by commas, none of them empty")
         return Filter(found, operator, [found.parse(part) for part in parts])
     return Filter(found, operator, found.parse(text))
 

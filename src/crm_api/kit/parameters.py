@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from crm_api.kit.fields import Catalogue
@@ -9,7 +10,8 @@ from crm_api.kit.listing import DEFAULT_LIMIT, MAX_LIMIT
 
 
 def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+    found = {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+    return {**found, "style": "form", "explode": False} if schema["type"] == "array" else found
 
 
 def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
@@ -19,11 +21,19 @@ def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
 
 IF_MATCH = _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
 IDEMPOTENCY_KEY = _header("Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]{1,255}$")
-FIELDS = _query(
-    "fields",
-    "Only these members, separated by commas; `id` always comes.",
-    {"type": "string", "pattern": r"^[a-z0-9_]+(,[a-z0-9_]+)*$", "maxLength": 1000},
-)
+
+
+def of_members(members: Iterable[str]) -> dict[str, Any]:
+    """The parameter that asks for some members only."""
+    items = {"type": "string", "enum": sorted(members)}
+    return _query(
+        "fields",
+        "Only these members, separated by commas; `id` always comes. The answer lacks the others.",
+        {"type": "array", "items": items, "minItems": 1, "maxItems": len(items["enum"])},
+    )
+
+
+_CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]{20,400}$"}
 
 
 def of_list(catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -41,7 +51,7 @@ def of_list(catalogue: Catalogue) -> list[dict[str, Any]]:
     return [
         *filters,
         _query("limit", "How many rows at most.", limit),
-        _query("cursor", "`next_cursor` of the page before, with the same filters and sort.", {"type": "string"}),
+        _query("cursor", "`next_cursor` of the page before, with the same filters and sort.", _CURSOR),
         _query("sort", "Order; `-` means descending.", {"type": "string", "enum": catalogue.sorts}),
         _query("include_total", "Also count all matching rows.", {"type": "boolean", "default": False}),
     ]

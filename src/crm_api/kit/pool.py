@@ -78,6 +78,7 @@ class Pool:
         self._count = 0  # free, lent and being made
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._lent: set[Connection] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def acquire(self) -> Connection:
@@ -105,56 +106,56 @@ class Pool:
     async def _connect(self) -> Connection:
         self._count += 1
         try:
-            try:
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    made = await asyncpg.connect(self._url, connection_class=Connection, **self._options)
-                    _notice_dead_peers(made)
-                    for kind in ("jsonb", "json"):
-                        await made.set_type_codec(
-                            kind, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
-                        )
-            except TimeoutError as error:
-                raise ConnectionError("no answer in time") from error
-        except BaseException:
+            async with asyncio.timeout(_CONNECT_SECONDS) as limit:
+                made = await asyncpg.connect(self._url, connection_class=Connection, **self._options)
+                try:
+                    await _prepare(made)
+                except BaseException:
+                    drop(made)
+                    raise
+        except BaseException as error:
             self._count -= 1
             self._hand_on(None)
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise ConnectionError("no answer in time") from error
             raise
         made.old_at = clock.monotonic() + _LIFE_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311 - not all at once
         return made
 
     async def _queue(self) -> Connection:
         """Wait for a connection, or for room to make one."""
+        line_up = self._waiting.append
         async with asyncio.timeout(self._wait_seconds):
             while True:
                 turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-                self._waiting.append(turn)
+                line_up(turn)
                 try:
                     connection = await turn
                 except BaseException:
                     if turn.done() and not turn.cancelled():  # served and cancelled at the same moment
                         self._hand_on(turn.result())
                     raise
-                if connection is not None:
-                    if not connection.is_closed():
-                        return connection
-                    self._count -= 1
+                if connection is not None and not connection.is_closed():
+                    return connection
+                self._count -= connection is not None
                 if self._count < self._size:
                     return await self._connect()
+                line_up = self._waiting.appendleft  # somebody was faster: stay first in the line
 
     def release(self, connection: Connection) -> None:
         """Give back a connection in good order."""
         self._lent.discard(connection)
-        if connection.is_closed() or connection.is_in_transaction() or self._closed:
-            self._forget(connection)
-            return
         now = clock.monotonic()
-        if now > connection.old_at:
-            self._forget(connection)
-            return
-        connection.free_since = now
-        self._hand_on(connection)
-        if self._free and now - self._free[0].free_since > _IDLE_SECONDS:
-            self._forget(self._free.popleft())
+        if connection.is_closed() or connection.is_in_transaction():
+            drop(connection)
+            self._gone()
+        elif self._closed or now > connection.old_at:
+            self._retire(connection)
+        else:
+            connection.free_since = now
+            self._hand_on(connection)
+            if self._free and now - self._free[0].free_since > _IDLE_SECONDS:
+                self._retire(self._free.popleft())
 
     async def mend(self, connection: Connection) -> None:
         """Give back a connection after an error, its transaction ended. Shield it: a caller may be cancelled twice."""
@@ -162,8 +163,14 @@ class Pool:
             await undo(connection)
         self.release(connection)
 
-    def _forget(self, connection: Connection) -> None:
-        drop(connection)
+    def _retire(self, connection: Connection) -> None:
+        """Take leave of a connection without making anybody wait for it."""
+        task = asyncio.get_running_loop().create_task(_say_goodbye(connection))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        self._gone()
+
+    def _gone(self) -> None:
         self._count -= 1
         self._hand_on(None)
 
@@ -180,16 +187,28 @@ class Pool:
     async def close(self, seconds: float) -> None:
         """Close every connection; those in use get some seconds."""
         self._closed = True
-        deadline = clock.monotonic() + seconds
         while self._free:
-            connection = self._free.pop()
-            self._count -= 1
-            with contextlib.suppress(Exception):
-                await connection.close(timeout=max(deadline - clock.monotonic(), 0.1))
-        while self._lent and clock.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            self._retire(self._free.pop())
+        deadline = clock.monotonic() + seconds
+        while (self._lent or self._leaving) and clock.monotonic() < deadline:  # noqa: ASYNC110 - once, at the very end
+            await asyncio.sleep(0.01)
         for connection in list(self._lent):
             drop(connection)
+
+
+async def _prepare(connection: Any) -> None:
+    _notice_dead_peers(connection)
+    for kind in ("jsonb", "json"):
+        await connection.set_type_codec(
+            kind, schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads, format="text"
+        )
+
+
+async def _say_goodbye(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=_UNDO_SECONDS)
+    except Exception:
+        drop(connection)
 
 
 class Lending:

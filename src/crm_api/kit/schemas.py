@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError, core_schema
 
 from crm_api.kit import clock, money
 
@@ -50,10 +62,42 @@ def _trimmed(value: str) -> str:
     return value
 
 
+class _NotNull:
+    """Refuses null, and says so in the document."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._given, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        (described,) = [one for one in handler(schema)["anyOf"] if one != {"type": "null"}]
+        return dict(described)
+
+    @staticmethod
+    def _given(value: Any) -> Any:
+        if value is None:
+            raise PydanticCustomError("null_not_allowed", "cannot be removed; send a value or leave it out")
+        return value
+
+
+NotNull = _NotNull()
+"""``Annotated[Name | None, NotNull] = None``: a member of a merge patch that can be left out but not removed."""
+
+
+def _plain_day(text: Any) -> Any:
+    if isinstance(text, str) and not _DAY.fullmatch(text):
+        raise ValueError("must be a date such as 2026-11-22")
+    return text
+
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+QueryDay = Annotated[date, BeforeValidator(_plain_day)]
+"""A date in a query, where a number would otherwise be taken for Unix seconds."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency), Field(examples=["UAH"])]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
 Instant = Annotated[AwareDatetime, AfterValidator(_sane)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_trimmed)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_trimmed)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
 LongText = Annotated[str, StringConstraints(max_length=10_000)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
 
-from crm_api.kit.schemas import Input, Instant, Language, Name, TimeZone, Versioned
-
-
-def _given(value: Any) -> Any:
-    if value is None:
-        raise PydanticCustomError("null_not_allowed", "cannot be removed; send a value or leave it out")
-    return value
+from crm_api.kit.schemas import Input, Instant, Language, Name, NotNull, TimeZone, Versioned
 
 
 def _email(address: str) -> str:
@@ -25,8 +18,6 @@ def _email(address: str) -> str:
         raise ValueError("is not an e-mail address") from None
 
 
-NotNull = AfterValidator(_given)
-"""For members of a merge patch that can be left out but not removed."""
 LowerEmail = Annotated[
     str,
     StringConstraints(min_length=3, max_length=254),

@@ -14,6 +14,7 @@ from crm_api.kit.db import ReadSession, Row, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Conflict, NotFound
 from crm_api.kit.updates import update_row
+from crm_api.organizations.facts import TimezoneChanged
 from crm_api.organizations.models import organizations
 from crm_api.outbox import schedules
 from crm_api.outbox import service as outbox
@@ -77,6 +78,9 @@ async def load_tenant(session: ReadSession) -> Tenant | None:
 async def patch_organization(session: WriteSession, changes: dict[str, Any], *, expected: int | None) -> Row:
     """Change descriptive fields; mode and currency are for good (amounts are stamped in that currency)."""
     row = await update_row(session, organizations, session.organization_id, changes, expected=expected)
+    if row["timezone"] != session.tenant.timezone:
+        await schedules.rewind(session, REGISTRY, tenant_of(row))
+        outbox.emit(session, TimezoneChanged(timezone=row["timezone"]))
     record(session, "organization.updated", "organization", session.organization_id, fields=changes)
     return row
 

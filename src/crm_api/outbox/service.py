@@ -24,9 +24,7 @@ def set_doorbell(ring: Callable[[UUID], None] | None) -> None:
     _ring[:] = [] if ring is None else [ring]
 
 
-def emit(
-    session: WriteSession, fact: Fact, *, delay: timedelta = timedelta(0), registry: Registry = REGISTRY
-) -> None:
+def emit(session: WriteSession, fact: Fact, *, delay: timedelta = timedelta(0), registry: Registry = REGISTRY) -> None:
     """Record a fact. Subscribers with nothing to do get no row. A bulk session records one batch fact for many."""
     if session.bulk and (whole := fact.in_bulk(session.bulk)) is not fact:
         if whole in session.told:

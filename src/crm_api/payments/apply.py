@@ -18,7 +18,7 @@ from crm_api.kit.db import Row, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.payments import payers
 from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
-from crm_api.payments.uniting import canonical, contradicts, find_gifts, lock_payment, unite
+from crm_api.payments.uniting import canonical, contradictions, find_gifts, lock_payment, unite
 
 
 class PaymentUnknown(Exception):
@@ -27,6 +27,13 @@ class PaymentUnknown(Exception):
     def __init__(self, ref: str) -> None:
         super().__init__(ref)
         self.ref = ref
+
+
+class CurrencyMismatch(Exception):
+    """The event states amounts in another currency than its gift: a person must say what that means."""
+
+    def __init__(self, stated: str, expected: str) -> None:
+        super().__init__(f"it states {stated}, the gift is in {expected}; record it by hand")
 
 
 class Applied:
@@ -93,8 +100,11 @@ async def _payment(
     session: WriteSession, connection_id: UUID, provider: str, outcome: PaymentOutcome, plan: Row | None
 ) -> Applied:
     known = await find_gifts(session, connection_id, outcome)
-    if any([await contradicts(session, gift_id, outcome) for gift_id in known]):
-        return Applied(known[0])
+    if strangers := {ref for gift_id in known for ref in await contradictions(session, gift_id, outcome)}:
+        if outcome.joins:
+            return Applied(known[0])
+        outcome = replace(outcome, refs=tuple(ref for ref in outcome.refs if ref not in strangers))
+        known = await find_gifts(session, connection_id, outcome)
     heirs: list[Row] = []
     if len(known) > 1:
         target, heirs = await unite(session, connection_id, outcome, known)
@@ -143,6 +153,8 @@ async def _extend(
 ) -> Applied:
     """Add what an event says to a gift, and what is known of gifts that it has just taken the place of."""
     row = await evidence.lock_gift(session, gift_id)
+    if (stated := outcome.stated_currency) is not None and stated != row["currency"]:
+        raise CurrencyMismatch(stated, row["currency"])
     new = _unique(outcome.entries)
     await evidence.add_evidence(session, gift_id, new, connection_id=connection_id, refs=outcome.refs)
     refs = await evidence.ids_of(session, gift_id)

@@ -93,6 +93,8 @@ class PaymentOutcome:
     kin: Literal["invoice", "intent"] | None = None
     """Two events of one recurring payment may share no id: an invoice and a payment intent of the same customer,
     amount and hour are the same payment. ``None`` forbids that guess (a checkout that is certainly a one-off)."""
+    currency: str | None = None
+    """Of the entries' amounts, where `amount` does not say it (refunds, disputes)."""
     joins: bool = False
     """The event's only content is that all `refs` name one payment."""
     contact_id: str | None = None
@@ -101,6 +103,11 @@ class PaymentOutcome:
     """Our gift id, where it was carried through."""
     campaign_code: str | None = None
     fund_code: str | None = None
+
+    @property
+    def stated_currency(self) -> str | None:
+        """The currency that the event's amounts are in."""
+        return self.amount.currency if self.amount else self.currency
 
 
 @dataclass(frozen=True, slots=True)

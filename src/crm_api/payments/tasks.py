@@ -46,6 +46,9 @@ async def apply_event(session: WriteSession, job: Job) -> None:
     except applying.PaymentUnknown as unknown:
         await _wait(session, job, event, unknown.ref)
         return
+    except applying.CurrencyMismatch as mismatch:
+        await inbox.mark(session, event["id"], "failed", reason=str(mismatch))
+        return
     await session.flush()
     await inbox.mark(session, event["id"], "handled", gift_id=applied.gift_id)
     if applied.refs:

@@ -65,20 +65,21 @@ async def find_gifts(session: WriteSession, connection_id: UUID, outcome: Paymen
     return [*known, kin] if kin and kin not in known else known
 
 
-async def contradicts(session: WriteSession, gift_id: UUID, outcome: PaymentOutcome) -> bool:
-    """Whether an event that ties two ids together would tie a second invoice, or a second intent, to a gift that one
-    has paid already. Then the gift owes its other side to a guess that took the wrong one of two payments alike; it is
-    left at that, since each of the two is counted once."""
-    if not outcome.joins:
-        return False
+async def contradictions(session: WriteSession, gift_id: UUID, outcome: PaymentOutcome) -> list[str]:
+    """Ids by which an event would tie a second invoice, or a second intent, to a gift that one has paid already. Then
+    the gift owes its other side to a guess that took the wrong one of two payments alike; it is left at that, since
+    each of the two is counted once, by its own event."""
+    if not all(any(ref.startswith(side) for ref in outcome.refs) for side in ("in_", "pi_")):
+        return []
     named = await evidence.ids_of(session, gift_id)
     paid = _paid_by(await evidence.entries_of(session, gift_id))
+    found: list[str] = []
     for side in ("in_", "pi_"):
         fresh = [ref for ref in outcome.refs if ref.startswith(side) and ref not in named]
         others = [ref for ref in named if ref.startswith(side) and ref not in outcome.refs]
         if fresh and others and side in paid:
-            return True
-    return False
+            found += fresh
+    return found
 
 
 async def unite(

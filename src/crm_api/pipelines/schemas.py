@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from crm_api.kit.schemas import Input, Name, Output, Versioned
+from crm_api.kit.schemas import Input, Name, NotNull, Output, Versioned
 
 MAX_STAGES = 50
 Kind = Literal["major_gifts", "grants", "partnerships", "volunteers", "aid", "other"]
@@ -87,9 +87,9 @@ class PipelinePatch(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Foundation grants", "status": "active"}]})
 
-    name: Name | None = None
-    kind: Kind | None = None
-    status: Literal["active", "archived"] | None = None
+    name: Annotated[Name | None, NotNull] = None
+    kind: Annotated[Kind | None, NotNull] = None
+    status: Annotated[Literal["active", "archived"] | None, NotNull] = None
 
 
 class StageRead(Output):

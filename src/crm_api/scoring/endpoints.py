@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from crm_api.idempotency.boundary import reads, router
 from crm_api.kit.db import ReadSession
 from crm_api.kit.problems import Invalid
 from crm_api.kit.reply import reply
+from crm_api.kit.schemas import QueryDay
 from crm_api.scoring import service
 from crm_api.scoring.schemas import DonorProfile
 
@@ -24,7 +24,7 @@ routes = router("scoring")
 async def contacts_donor_profile(
     session: Annotated[ReadSession, reads("scoring:read")],
     contact_id: UUID,
-    as_of: Annotated[date | None, Query(description="The date to look from; today when not given.")] = None,
+    as_of: Annotated[QueryDay | None, Query(description="The date to look from; today when not given.")] = None,
 ) -> Response:
     """A contact as a donor: status with its reasons, totals and RFM scores."""
     if as_of is not None and not 1900 <= as_of.year <= 2200:

@@ -32,9 +32,10 @@ _AGGREGATES = """
     count(*) AS gift_count,
     count(g.base_counted) AS gifts_with_rate,
     count(*) - count(g.base_counted) AS gifts_without_rate,
-    coalesce(sum(g.base_counted), 0)::bigint AS total_given,
+    least(coalesce(sum(g.base_counted), 0), 9007199254740991)::bigint AS total_given,
     max(g.base_counted) AS largest_gift,
-    coalesce(sum(g.base_counted) FILTER (WHERE g.gift_date >= CAST(:as_of AS date) - 365), 0)::bigint
+    least(coalesce(sum(g.base_counted) FILTER (WHERE g.gift_date >= CAST(:as_of AS date) - 365), 0),
+        9007199254740991)::bigint
         AS total_last_365_days,
     min(g.received_at) AS first_gift_at, max(g.received_at) AS last_gift_at,
     min(g.gift_date) AS first_gift_date, max(g.gift_date) AS last_gift_date"""

@@ -157,6 +157,7 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
     rules = rules_of(session)
     result = evaluate(summary, rules=rules, as_of=day, has_live_plan=summary.has_gift_of(live))
     borders = await repository.latest_borders(session, day) if summary.gift_count else None
+    unscored = borders is None and day < today(session)  # no borders were stored by then: no score, rather than a guess
     currency = session.tenant.currency
     return {
         "contact_id": contact_id,
@@ -172,7 +173,7 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
         "total_last_365_days": {"amount": summary.total_last_365_days, "currency": currency},
         "first_gift_at": summary.first_gift_at,
         "last_gift_at": summary.last_gift_at,
-        "rfm": _rfm(summary, borders),
+        "rfm": None if unscored else _rfm(summary, borders),
         "ltv": {"historical": {"amount": summary.total_given, "currency": currency}},
         "reasons": [_reason(reason) for reason in result.reasons],
         "rules_version": rules.version,

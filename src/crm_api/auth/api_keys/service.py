@@ -100,7 +100,8 @@ def create_key(session: WriteSession, body: ApiKeyCreate) -> tuple[dict[str, Any
     """Add a key with scopes that the caller has too; the key and its whole token."""
     _known(body.scopes, body.kind)
     _check_grant(session, body.scopes, body.kind)
-    return issue_key(session, name=body.name, scopes=body.scopes, kind=body.kind, expires_at=body.expires_at)
+    ends = min((one for one in (body.expires_at, session.actor.expires_at) if one is not None), default=None)
+    return issue_key(session, name=body.name, scopes=body.scopes, kind=body.kind, expires_at=ends)
 
 
 async def get_key(session: ReadSession, key_id: UUID) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from crm_api.campaigns.schemas import NotNull, columns_of
+from crm_api.campaigns.schemas import columns_of
 from crm_api.kit.money import MAX_MINOR
-from crm_api.kit.schemas import Code, Input, Money, Name, Output, Versioned
+from crm_api.kit.schemas import Code, Input, Money, Name, NotNull, Output, Versioned
 
 Channel = Literal["email", "sms", "mail", "phone", "event", "web", "social", "other"]
 

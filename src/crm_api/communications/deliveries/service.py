@@ -7,6 +7,7 @@ taken without saying so is marked `unknown` and never sent again by itself.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -100,6 +101,14 @@ _CLAIM = prepare(
         """
     )
 )
+_HISTORY = timedelta(days=30)
+_ONE_DAY = timedelta(days=1)
+_FAILED_LATELY = prepare(
+    text(
+        "SELECT true FROM messages WHERE organization_id = :organization_id AND contact_id = :contact_id "
+        "AND kind = 'payment_failed' AND state <> 'suppressed' AND created_at > :since LIMIT 1"
+    )
+)
 _MARK = prepare(
     text(
         "UPDATE messages SET state = :state, reason = :reason, attempts = attempts + :tried, "
@@ -150,6 +159,8 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
         )
         kind = "thank_you" if known else "welcome"
     recipient, reason = _address(contact)
+    if recipient is not None and (reason := await _untimely(session, kind, gift)) is not None:
+        recipient = None
     message_id = await session.fetch_val(
         _INSERT,
         id=new_id(),
@@ -167,6 +178,18 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
         emit(session, LetterQueued(message_id=message_id))
 
 
+async def _untimely(session: WriteSession, kind: str, gift: Row) -> str | None:
+    """Why a letter that would be true is not written now."""
+    by_hand = gift["provider"] is None and kind in {"welcome", "thank_you"}
+    if by_hand and session.now - gift["received_at"] > _HISTORY:
+        return "the gift was recorded by hand long after it was given"
+    if kind == "payment_failed" and await session.fetch_val(
+        _FAILED_LATELY, contact_id=gift["contact_id"], since=session.now - _ONE_DAY
+    ):
+        return "a letter about a failed payment went to this contact within a day"
+    return None
+
+
 def _still_true(kind: str, status: str, gift: Row) -> bool:
     """Whether a letter of this kind says the truth about the gift; looked at when it is decided and when it is sent."""
     if kind == "payment_failed":
@@ -181,10 +204,10 @@ def _address(contact: Row) -> tuple[str | None, str | None]:
         return None, "the contact is deceased"
     if contact["do_not_contact"]:
         return None, "the contact asked not to be contacted"
-    usable = [item for item in contact["emails"] if item["status"] == "valid"]
-    if not usable:
-        return None, "the contact has no usable e-mail address"
-    primary = next((item for item in usable if item["is_primary"]), usable[0])
+    # Never "the next one": other addresses may have come with a payment, and nobody has shown that they are hers.
+    primary = next((item for item in contact["emails"] if item["is_primary"]), None)
+    if primary is None or primary["status"] != "valid":
+        return None, "the contact has no usable primary e-mail address"
     return str(primary["address"]), None
 
 
@@ -283,8 +306,6 @@ def _obstacle(row: Row | None) -> tuple[str, tuple[str, str] | None]:
 
 
 def _pause(attempts: int) -> Any:
-    from datetime import timedelta
-
     return timedelta(seconds=min(30 * 4**attempts, 6 * 3600))
 
 

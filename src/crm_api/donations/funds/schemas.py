@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict
 
-from crm_api.kit.schemas import Code, Input, Name, Output, ShortText, Versioned
+from crm_api.kit.schemas import Code, Input, Name, NotNull, Output, ShortText, Versioned
 
 
 class FundCreate(Input):
@@ -27,10 +27,10 @@ class FundPatch(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Winter relief 2026", "status": "active"}]})
 
-    name: Name | None = None
+    name: Annotated[Name | None, NotNull] = None
     description: ShortText | None = None
-    is_restricted: bool | None = None
-    status: Literal["active", "closed"] | None = None
+    is_restricted: Annotated[bool | None, NotNull] = None
+    status: Annotated[Literal["active", "closed"] | None, NotNull] = None
 
 
 class FundRead(Versioned):

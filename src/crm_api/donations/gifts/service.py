@@ -19,7 +19,7 @@ from crm_api.donations.gifts.schemas import DonationCreate, RefundCreate
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
-from crm_api.kit.money import convert
+from crm_api.kit.money import MAX_MINOR, convert
 from crm_api.kit.problems import Conflict, Invalid, NotFound
 from crm_api.kit.updates import check_version, update_row
 from crm_api.organizations.rates.service import newest_rate
@@ -104,8 +104,11 @@ async def _base(session: WriteSession, gift: Mapping[str, Any], balance: Balance
         if found is None:
             return {"base_amount": None, "base_counted": None, "base_rate": None, "base_rate_date": None}
         rate, rate_date = found
+    base_amount = convert(gift["amount"], gift["currency"], target, rate)
+    if base_amount > MAX_MINOR:  # no amount of the API's: left out of sums, as without a rate
+        return {"base_amount": None, "base_counted": None, "base_rate": None, "base_rate_date": None}
     return {
-        "base_amount": convert(gift["amount"], gift["currency"], target, rate),
+        "base_amount": base_amount,
         "base_counted": convert(balance.counted, gift["currency"], target, rate),
         "base_rate": rate,
         "base_rate_date": rate_date,

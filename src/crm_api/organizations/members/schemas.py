@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict
 
-from crm_api.kit.schemas import Input, Name, Output, Versioned
-from crm_api.organizations.schemas import LowerEmail, NotNull
+from crm_api.kit.schemas import Input, Name, NotNull, Output, Versioned
+from crm_api.organizations.schemas import LowerEmail
 
 Role = Literal["owner", "admin", "fundraiser", "volunteer_coordinator", "finance", "viewer"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from crm_api.kit.schemas import Input, Name, Output, Versioned
+from crm_api.kit.schemas import Input, Name, NotNull, Output, Versioned
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00]+$")]
 Credentials = Annotated[
@@ -36,9 +36,9 @@ class ConnectionPatch(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Main account", "status": "active"}]})
 
-    name: Name | None = None
-    status: Literal["active", "disabled"] | None = None
-    credentials: Credentials | None = None
+    name: Annotated[Name | None, NotNull] = None
+    status: Annotated[Literal["active", "disabled"] | None, NotNull] = None
+    credentials: Annotated[Credentials | None, NotNull] = None
 
 
 class ConnectionRead(Versioned):

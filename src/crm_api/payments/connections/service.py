@@ -27,7 +27,7 @@ _OVERLAP = timedelta(days=1)
 class OpenConnection:
     """A connection with its secrets opened. Never shown, never logged."""
 
-    __slots__ = ("credentials", "id", "provider", "secrets", "status", "tenant")
+    __slots__ = ("_previous", "credentials", "id", "provider", "secrets", "status", "tenant")
 
     def __init__(self, row: RowLike, tenant: Tenant, stored: dict[str, Any]) -> None:
         self.id: UUID = row["id"]
@@ -35,13 +35,21 @@ class OpenConnection:
         self.status: str = row["status"]
         self.tenant = tenant
         self.credentials: dict[str, str] = stored["credentials"]
-        self.secrets: list[str] = [
-            item["secret"]
-            for item in stored.get("previous", [])
-            if datetime.fromisoformat(item["until"]) > clock.utc_now()
+        self._previous: list[dict[str, str]] = [
+            item for item in stored.get("previous", []) if datetime.fromisoformat(item["until"]) > clock.utc_now()
         ]
+        self.secrets: list[str] = [item["secret"] for item in self._previous]
         if secret := self.credentials.get("webhook_secret"):
             self.secrets.insert(0, secret)
+
+    def retired_by(self, credentials: dict[str, str], until: datetime) -> list[dict[str, str]]:
+        """Earlier webhook secrets that stay valid beside new credentials: each until its own time, the one that is
+        replaced now until `until`, at most two."""
+        fresh, current = credentials.get("webhook_secret"), self.credentials.get("webhook_secret")
+        kept = [item for item in self._previous if item["secret"] not in {fresh, current}]
+        if current and current != fresh:
+            kept.insert(0, {"secret": current, "until": until.isoformat()})
+        return kept[:2]
 
 
 def open_connection(vault: Vault, tenant: Tenant, row: RowLike) -> OpenConnection:
@@ -125,11 +133,8 @@ async def patch_connection(
         changes[name] = getattr(body, name)
     if body.credentials is not None:
         opened = open_connection(vault, session.tenant, row)
-        until = (clock.utc_now() + _OVERLAP).isoformat()
-        stored = {
-            "credentials": _checked(row["provider"], body.credentials),
-            "previous": [{"secret": secret, "until": until} for secret in opened.secrets[:2]],
-        }
+        credentials = _checked(row["provider"], body.credentials)
+        stored = {"credentials": credentials, "previous": opened.retired_by(credentials, clock.utc_now() + _OVERLAP)}
         changes["credentials"] = vault.seal(session.organization_id, connection_id, orjson.dumps(stored))
     if not changes:
         return row

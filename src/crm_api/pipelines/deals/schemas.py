@@ -6,16 +6,9 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict
 
-from crm_api.kit.schemas import Input, Money, Name, Output, PositiveMoney, Versioned
-
-
-def _given(value: Any) -> Any:
-    if value is None:
-        raise PydanticCustomError("null_not_allowed", "cannot be removed; send a value or leave it out")
-    return value
+from crm_api.kit.schemas import Input, Money, Name, NotNull, Output, PositiveMoney, Versioned
 
 
 def _columns(body: DealCreate | DealPatch, names: set[str]) -> dict[str, Any]:
@@ -64,7 +57,7 @@ class DealPatch(Input):
     )
 
     contact_id: UUID | None = None
-    title: Annotated[Name | None, AfterValidator(_given)] = None
+    title: Annotated[Name | None, NotNull] = None
     amount: PositiveMoney | None = None
     expected_on: date | None = None
     owner_member_id: UUID | None = None

@@ -84,7 +84,9 @@ def _reversal(event: Event, kind: EntryKind, status: str | None, reason: str | N
         reason=reason,
         started_at=instant(obj.get("created")),
     )
-    return Interpretation(PaymentOutcome(refs=refs, entries=(entry,), occurred_at=event.at, creates=False))
+    return Interpretation(
+        PaymentOutcome(refs=refs, entries=(entry,), occurred_at=event.at, creates=False, currency=amount.currency)
+    )
 
 
 HANDLERS: dict[str, Handler] = {
