@@ -62,14 +62,14 @@ async def test_an_invoice_that_names_its_intent_is_not_tied_to_a_wrong_guess(wor
         "customer_email": "a@example.org",
         "status_transitions": {"paid_at": int(START.timestamp()) + 600},
     }
-    whole = {"object": "list", "data": [{"payment": {"type": "payment_intent", "payment_intent": ids("B")["intent"]}}]}
+    whole = {"object": "list", "data": [{"payment": {"type": "payment_intent", "payment_intent": ids("B")["pi"]}}]}
     intent = {"amount": 2500, "customer": "cus_k", "email": "a@example.org", "name": "Ann"}
     await send(
         world,
         gift_event("A", **intent),
         stripe_event("invoice.paid", seed="B", after=600, **invoice),
         stripe_event("invoice.payment_succeeded", seed="B", after=600, payments=whole, **invoice),
-        gift_event("B", after=590, **intent),
+        gift_event("B", **intent, created=int(START.timestamp()) + 600),
     )
     counted = [gift for gift in await gifts_of(world) if gift["status"] == "succeeded"]
     assert len(counted) == 2
