@@ -84,7 +84,7 @@ _ENTRIES = f"""
 """
 _TABLES = ("contacts", "contact_keys", "gifts", "payment_entries")
 
-_PLAIN_START = f"""
+_PLAIN_START = """
     DROP SCHEMA IF EXISTS plain CASCADE;
     CREATE SCHEMA plain;
     CREATE TABLE plain.contacts (LIKE public.contacts INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
@@ -166,7 +166,9 @@ async def load_plain(owner_url: str, organization_id: UUID, say: Progress) -> No
         for statement in _PLAIN_INDEXES:
             await owner.execute(statement)
         for table in ("contacts", "gifts", "donors"):
-            await owner.execute(f"VACUUM (ANALYZE, FULL) plain.{table}" if table == "contacts" else f"VACUUM (ANALYZE) plain.{table}")
+            await owner.execute(
+                f"VACUUM (ANALYZE, FULL) plain.{table}" if table == "contacts" else f"VACUUM (ANALYZE) plain.{table}"
+            )
     finally:
         await owner.close()
 

@@ -119,7 +119,7 @@ class Meter:
 
 def _median(found: list[Measurement]) -> Figures:
     def middle(name: str) -> float:
-        return statistics.median(getattr(one, name) for one in found)
+        return float(statistics.median(getattr(one, name) for one in found))
 
     rates = [one.requests_per_second for one in found]
     return Figures(

@@ -140,9 +140,7 @@ class Stage:
                 row = create_connection(session, Vault([secret_key]), body)
         finally:
             await database.close()
-        return Facts(
-            self.plan.contacts, self.plan.gifts, secret_key, str(made.id), made.api_key, str(row["id"])
-        )
+        return Facts(self.plan.contacts, self.plan.gifts, secret_key, str(made.id), made.api_key, str(row["id"]))
 
     async def _load(self) -> None:
         await dataset.load(self.service_url, self.owner_url, self.organization_id, self.plan, self.say)

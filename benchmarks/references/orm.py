@@ -188,6 +188,19 @@ class GiftOut(GiftIn):
 
     id: UUID
     status: str
+    refunded_amount: MoneyModel
+    fee_amount: MoneyModel
+    net_amount: MoneyModel
+    base_amount: MoneyModel
+    base_rate: str = "1"
+    base_rate_date: date
+    gift_date: date
+    is_anonymous: bool = False
+    fund_id: UUID | None = None
+    campaign_id: UUID | None = None
+    provider: str | None = None
+    provider_payment_id: str | None = None
+    failure_reason: str | None = None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -310,7 +323,21 @@ async def record_donation(opened: Session, body: GiftIn) -> Any:
         donor.total_given += amount
         donor.last_gift_at = max(donor.last_gift_at, body.received_at)
     await opened.flush()
-    return {**body.model_dump(), "id": gift.id, "status": gift.status, "version": 1, "created_at": now, "updated_at": now}
+    zero = MoneyModel(amount=0, currency=body.amount.currency)
+    return GiftOut(
+        **body.model_dump(),
+        id=gift.id,
+        status=gift.status,
+        refunded_amount=zero,
+        fee_amount=zero,
+        net_amount=body.amount,
+        base_amount=body.amount,
+        base_rate_date=day,
+        gift_date=day,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 @app.get("/v1/contacts/{contact_id}/donor-profile", response_model=Profile, dependencies=guarded)

@@ -62,6 +62,15 @@ def _with_database(work: Callable[[Database, Settings], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
+def _event_loop() -> Callable[[Any], Any]:
+    """The faster event loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.run
+    return uvloop.run
+
+
 @app.command()
 def dev(
     port: Annotated[int, typer.Option(help="Port of the API.")] = 8000,
@@ -101,7 +110,7 @@ def worker() -> None:
 
     log.configure(level=settings.log_level, json=settings.log_json)
     try:
-        asyncio.run(run_worker(settings))
+        _event_loop()(run_worker(settings))
     except UnsafeRole as error:
         _fail(str(error))
 

@@ -183,8 +183,7 @@ def build(app: FastAPI) -> dict[str, Any]:
     by_operation = {route.operation_id: route for route in routes}
     for item in document["paths"].values():
         for operation in item.values():
-            route = by_operation.get(operation.get("operationId"))
-            _declare_problems(operation, route)
+            _declare_problems(operation, by_operation.get(operation.get("operationId")))
             operation.setdefault("security", [])  # health and webhooks: a signature, or nothing, takes its place
     return document
 

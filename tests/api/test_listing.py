@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,15 +96,13 @@ async def test_pages_hold_every_row_once(shelf: Shelf, sort: str, limit: int, ch
 
 
 def _matches(row: dict[str, Any], chosen: dict[str, str]) -> bool:
-    return all(
-        {
-            "currency": lambda value: row["amount"]["currency"] == value,
-            "method[ne]": lambda value: row["method"] != value,
-            "amount[gte]": lambda value: row["amount"]["amount"] >= int(value),
-            "method[in]": lambda value: row["method"] in value.split(","),
-        }[name](value)
-        for name, value in chosen.items()
-    )
+    tests: dict[str, Callable[[str], bool]] = {
+        "currency": lambda value: row["amount"]["currency"] == value,
+        "method[ne]": lambda value: row["method"] != value,
+        "amount[gte]": lambda value: row["amount"]["amount"] >= int(value),
+        "method[in]": lambda value: row["method"] in value.split(","),
+    }
+    return all(tests[name](value) for name, value in chosen.items())
 
 
 async def test_pages_of_one(shelf: Shelf) -> None:

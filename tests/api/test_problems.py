@@ -152,7 +152,7 @@ async def test_a_statement_that_takes_too_long(broken_world: World) -> None:
 async def test_every_connection_is_busy(make_world: Any) -> None:
     """503 with Retry-After for reads and writes, and normal again at once."""
     world: World = await make_world(database_pool=1)
-    world.database._wait_seconds = 0.05
+    world.database._pool._wait_seconds = 0.05
     async with world.database.connection():
         for method, path, body in (("GET", "/v1/contacts", b""), ("POST", "/v1/contacts", b'{"given_name":"A"}')):
             answer = await send(world, method, path, body=body)
@@ -213,7 +213,7 @@ async def test_conflicts_and_wrong_references(world: World) -> None:
     said = await world.post("/v1/funds", {"code": "a", "name": "B"}, expect=409)
     assert said["code"] == "already_exists"
     assert said["detail"].startswith("There is already such a fund")
-    gift = {"contact_id": str(new_id()), "amount": {"amount": 100, "currency": "USD"}}
+    gift: dict[str, Any] = {"contact_id": str(new_id()), "amount": {"amount": 100, "currency": "USD"}}
     said = await world.post("/v1/donations", gift, expect=404)
     assert (said["code"], said["errors"][0]["pointer"]) == ("reference_not_found", "/contact_id")
     assert gift["contact_id"] not in str(said)

@@ -66,7 +66,8 @@ class DevRun:
 
     def family(self) -> list[psutil.Process]:
         """Every process it has started, servers included."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def child(self, command: str) -> psutil.Process:
         """Its API or its worker."""

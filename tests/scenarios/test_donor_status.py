@@ -304,9 +304,15 @@ async def history(world: World, rng: random.Random, donors: int, gifts: int) -> 
         contact = contacts[min(rng.randrange(donors), rng.randrange(donors))]
         at = T0 - timedelta(days=rng.choice([0, 1, 30, 200, 365, 366, 730, 731, 1095, 1096, rng.randrange(1500)]))
         amount, currency = rng.choice([1, 999, 2500, 33_333, 120_000]), rng.choice(["USD", "USD", "EUR", "UAH"])
-        if rng.random() < 0.3:
-            seed = f"{world.id}-{number}"
-            email = contact["emails"][0]["address"]
+        seed, email = f"{world.id}-{number}", contact["emails"][0]["address"]
+        if number % 10 == 0:
+            state = rng.choice(["active", "past_due", "paused", "canceled"])
+            changed = stripe_event(
+                "customer.subscription.updated", seed=seed, start=at, after=99, number=2, status=state
+            )
+            for event in [*subscription(seed, email=email, start=at), changed]:
+                await world.stripe_sends(event)
+        elif rng.random() < 0.3:
             options: dict[str, Any] = {"amount": amount, "currency": currency.lower(), "start": at}
             events = [gift_event(seed, email=email, name="Somebody", **options)]
             if rng.random() < 0.5:

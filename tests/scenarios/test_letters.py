@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -98,6 +99,17 @@ async def test_a_gift_recorded_by_hand_is_thanked_for_too(world: World) -> None:
     (message,) = await messages(world)
     assert (message["donation_id"], message["contact_id"]) == (gift["id"], contact["id"])
     assert (message["state"], message["reason"], message["subject"]) == ("sent", None, letter["Subject"])
+
+
+async def test_a_gift_of_long_ago_that_is_written_down_now_brings_no_letter(world: World) -> None:
+    contact = await world.contact()
+    long_ago = (datetime.now(UTC) - timedelta(days=31)).isoformat().replace("+00:00", "Z")
+    await world.donation(contact["id"], received_at=long_ago)
+    await world.drain()
+    (message,) = await messages(world)
+    assert message["state"] == "suppressed"
+    assert message["reason"] == "the gift was recorded by hand long after it was given"
+    assert world.letters() == []
 
 
 async def test_a_gift_whose_donor_is_known_only_later_is_thanked_for_then_and_once(world: World) -> None:
@@ -301,14 +313,14 @@ async def test_a_disputed_gift_is_thanked_for_when_the_dispute_is_won(world: Wor
     [
         ({"do_not_contact": True}, "the contact asked not to be contacted"),
         ({"deceased": True}, "the contact is deceased"),
-        ({"emails": []}, "the contact has no usable e-mail address"),
+        ({"emails": []}, "the contact has no usable primary e-mail address"),
         (
             {"emails": [{"address": "gone@example.org", "status": "invalid"}]},
-            "the contact has no usable e-mail address",
+            "the contact has no usable primary e-mail address",
         ),
         (
             {"emails": [{"address": "no@example.org", "status": "opted_out"}]},
-            "the contact has no usable e-mail address",
+            "the contact has no usable primary e-mail address",
         ),
     ],
 )
@@ -397,21 +409,29 @@ async def test_an_address_that_does_not_exist_is_not_written_to_again(by_mail: W
     }
 
 
-async def test_a_letter_that_waited_while_its_address_bounced_goes_to_the_donor_s_other_one(
-    by_mail: World, mailbox: Mailbox
+@pytest.mark.parametrize("mended", [False, True])
+async def test_a_letter_that_waited_while_its_address_bounced_needs_a_person_to_name_another(
+    by_mail: World, mailbox: Mailbox, mended: bool
 ) -> None:
     world = by_mail
     contact = await world.contact(
         emails=[{"address": "old@example.org", "is_primary": True}, {"address": "new@example.org"}]
     )
     mailbox.recipient += ["451 4.2.0 busy", "550 5.1.1 no such user"]
-    await world.donation(contact["id"], received_at="2026-01-01T00:00:00Z")
-    await world.drain()
-    await world.donation(contact["id"], received_at="2026-01-02T00:00:00Z")
-    await world.drain()
+    for _ in range(2):
+        await world.donation(contact["id"])
+        await world.drain()
+    assert {one["kind"]: one["state"] for one in await messages(world)} == {"welcome": "queued", "thank_you": "bounced"}
+    if mended:
+        emails = [
+            {"address": "old@example.org", "status": "invalid"},
+            {"address": "new@example.org", "is_primary": True},
+        ]
+        await world.patch(f"/v1/contacts/{contact['id']}", {"emails": emails})
     await retry_now(world, "communications.send_letter")
-    assert mailbox.recipients == ["new@example.org"]
-    assert {one["kind"]: one["state"] for one in await messages(world)} == {"welcome": "sent", "thank_you": "bounced"}
+    assert mailbox.recipients == (["new@example.org"] if mended else [])
+    (welcome,) = await messages(world, kind="welcome")
+    assert welcome["state"] == ("sent" if mended else "suppressed")
 
 
 async def test_a_server_that_is_busy_is_asked_again_later(by_mail: World, mailbox: Mailbox) -> None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from tests.support.stripe_events import START, gift_event, ids, stripe_event
 from tests.support.world import World
 
 
-async def send(world: World, *events: dict) -> None:
+async def send(world: World, *events: dict[str, Any]) -> None:
     for event in events:
         await world.stripe_sends(event)
         await world.drain()
 
 
-async def gifts_of(world: World) -> list[dict]:
-    return (await world.get("/v1/donations", params={"sort": "created_at"}))["data"]
+async def gifts_of(world: World) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", (await world.get("/v1/donations", params={"sort": "created_at"}))["data"])
 
 
-async def events_of(world: World, **query: str) -> list[dict]:
-    return (await world.get("/v1/payments/inbox", params=query))["data"]
+async def events_of(world: World, **query: str) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", (await world.get("/v1/payments/inbox", params=query))["data"])
 
 
 async def test_amounts_of_another_currency_are_left_to_a_person(world: World) -> None:
@@ -56,14 +57,14 @@ async def test_a_customer_id_that_another_contact_has_loses_no_gift(world: World
 
 async def test_an_invoice_that_names_its_intent_is_not_tied_to_a_wrong_guess(world: World) -> None:
     """Two equal payments of one customer within the hour: a guess may mislabel them, but two stay two."""
-    paid = {"amount_due": 2500, "amount_paid": 2500, "currency": "usd", "customer": "cus_k"}
+    paid: dict[str, Any] = {"amount_due": 2500, "amount_paid": 2500, "currency": "usd", "customer": "cus_k"}
     invoice = {
         **paid,
         "customer_email": "a@example.org",
         "status_transitions": {"paid_at": int(START.timestamp()) + 600},
     }
     whole = {"object": "list", "data": [{"payment": {"type": "payment_intent", "payment_intent": ids("B")["pi"]}}]}
-    intent = {"amount": 2500, "customer": "cus_k", "email": "a@example.org", "name": "Ann"}
+    intent: dict[str, Any] = {"amount": 2500, "customer": "cus_k", "email": "a@example.org", "name": "Ann"}
     await send(
         world,
         gift_event("A", **intent),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -140,7 +141,7 @@ async def test_two_plans_of_the_same_amount_begun_in_the_same_hour_are_two_gifts
 
 @pytest.mark.parametrize("first", [0, 1])
 async def test_two_descriptions_of_a_plan_in_one_second_end_the_same_in_any_order(world: World, first: int) -> None:
-    made = [event for event in subscription("terms") if event["type"].startswith("customer.subscription")]
+    made = [deepcopy(one) for one in subscription("terms") if one["type"].startswith("customer.subscription")]
     for number, event in enumerate(made):
         event["created"] = int(START.timestamp())
         event["data"]["object"]["items"]["data"][0]["price"] = {

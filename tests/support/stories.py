@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -76,15 +76,24 @@ def one_off(seed: str, *, verdict: str = "won") -> list[Event]:
     ]
 
 
-def subscription(seed: str, *, joined: bool = True, refused: bool = False) -> list[Event]:
+def subscription(
+    seed: str,
+    *,
+    joined: bool = True,
+    refused: bool = False,
+    email: str = "olena@example.org",
+    start: datetime = START,
+) -> list[Event]:
     """The first gift of a monthly plan, as current API versions tell it: no object but `invoice_payment` names both the
     invoice and the intent. `refused`: the first attempt fails and the card is charged three days later."""
     paid_at = 3 * DAY if refused else 0
 
     def told(event_type: str, after: float, number: int = 0, **changes: Any) -> Event:
-        return stripe_event(event_type, seed=seed, after=after, number=number, **{"currency": "usd", **changes})
+        return stripe_event(
+            event_type, seed=seed, after=after, number=number, start=start, **{"currency": "usd", **changes}
+        )
 
-    stamp = int(START.timestamp())
+    stamp = int(start.timestamp())
     price: dict[str, Any] = {
         "currency": "usd",
         "unit_amount": AMOUNT,
@@ -93,7 +102,7 @@ def subscription(seed: str, *, joined: bool = True, refused: bool = False) -> li
     item: dict[str, Any] = {"id": "si_1", "current_period_end": stamp + 30 * DAY, "price": price, "quantity": 1}
     plan: dict[str, Any] = {"items": {"object": "list", "data": [item], "has_more": False}}
     person: dict[str, Any] = {
-        "customer_email": "olena@example.org",
+        "customer_email": email,
         "customer_name": "Olena Kovalchuk",
         "customer_address": None,
     }
@@ -104,7 +113,7 @@ def subscription(seed: str, *, joined: bool = True, refused: bool = False) -> li
         "status_transitions": {"finalized_at": stamp, "paid_at": stamp + paid_at, "voided_at": None},
     }
     address: dict[str, Any] = {"city": "Kyiv", "country": "UA"}
-    known: dict[str, Any] = {"email": "olena@example.org", "name": "OLENA KOVALCHUK", "phone": None, "address": address}
+    known: dict[str, Any] = {"email": email, "name": "OLENA KOVALCHUK", "phone": None, "address": address}
     intent: dict[str, Any] = {"amount": AMOUNT, "metadata": {}, "receipt_email": None}
     charge: dict[str, Any] = {"amount": AMOUNT, "billing_details": known, "metadata": {}, "created": stamp + paid_at}
     events = [

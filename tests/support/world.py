@@ -128,7 +128,7 @@ class World:
         folder = self.settings.mail_directory
         assert folder is not None
         files = sorted(folder.glob("*.eml")) if folder.exists() else []
-        return [email.message_from_bytes(f.read_bytes(), policy=email.policy.default) for f in files]  # type: ignore[misc]
+        return [email.message_from_bytes(f.read_bytes(), policy=email.policy.default) for f in files]
 
     def letter_kinds(self) -> list[str]:
         """Kinds of the letters in the mailbox."""

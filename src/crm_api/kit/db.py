@@ -238,7 +238,8 @@ class Database:
         idle_seconds: float = 60.0,
         name: str = "crm-api",
     ) -> Database:
-        """Connect. Statements, locks and idle transactions are bounded by server settings."""
+        """Connect; what is in the way is raised as the driver says it. Statements, locks and idle transactions are
+        bounded by server settings."""
         options: dict[str, Any] = {
             "statement_cache_size": statement_cache,
             "server_settings": {
@@ -251,7 +252,10 @@ class Database:
             },
         }
         pool = Pool(url, size=size, wait_seconds=wait_seconds, options=options)
-        pool.release(await pool.acquire())
+        try:
+            pool.release(await pool.acquire())
+        except Away as error:
+            raise error.__cause__ or error from None
         return cls(pool)
 
     async def close(self) -> None:

@@ -72,7 +72,7 @@ class Field:
         if operator == "in":
             items = self.schema("eq")
             if items["type"] == "string" and "format" not in items and not self.choices:
-                items |= {"minLength": 1, "pattern": "^[^,]*$"}
+                items["minLength"] = 1
             return {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_VALUES}
         schema = dict(_SCHEMA[self.kind])
         if self.choices:

@@ -71,6 +71,7 @@ async def contradictions(session: WriteSession, gift_id: UUID, outcome: PaymentO
     each of the two is counted once, by its own event."""
     if not all(any(ref.startswith(side) for ref in outcome.refs) for side in ("in_", "pi_")):
         return []
+    await evidence.lock_gift(session, gift_id)  # whoever is tying the other side to it just now is waited for
     named = await evidence.ids_of(session, gift_id)
     paid = _paid_by(await evidence.entries_of(session, gift_id))
     found: list[str] = []
