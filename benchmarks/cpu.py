@@ -17,19 +17,15 @@ def family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def seconds(pid: int) -> dict[int, float]:
-    """Processor seconds used so far, by process of a tree."""
-    used: dict[int, float] = {}
+def seconds(pid: int) -> float:
+    """Processor seconds used so far by a tree; what ended children used is booked on their parents."""
+    used = 0.0
     for process in family(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            used[process.pid] = times.user + times.system
+            ended = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+            used += times.user + times.system + ended
     return used
-
-
-def spent(before: dict[int, float], after: dict[int, float]) -> float:
-    """Seconds used between two looks; a process that began meanwhile counts whole."""
-    return sum(now - before.get(pid, 0.0) for pid, now in after.items())
 
 
 @dataclass(frozen=True, slots=True)

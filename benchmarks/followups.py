@@ -30,6 +30,7 @@ _PICK_UPS = """
     WHERE organization_id = $1 AND created_at >= $2 AND fact = 'GiftRecorded' AND state = 'done' GROUP BY fact_id
 """
 _OPEN = "SELECT count(*) FROM jobs WHERE organization_id = $1 AND state IN ('due', 'running')"
+_FORGET = "DELETE FROM jobs WHERE organization_id = $1"
 _DONE = "SELECT count(*) FROM jobs WHERE organization_id = $1 AND finished_at >= $2"
 
 
@@ -87,10 +88,10 @@ class Observer:
                 raise SystemExit("the worker does not finish its work; see worker.log")
             await asyncio.sleep(0.05)
 
-    async def settle(self) -> None:
-        """Wait until nothing is left to do."""
+    async def forget(self) -> None:
+        """Drop the follow-ups of the requests measured before: minutes of work that are not measured here."""
         connection = await self._connect()
-        await self._settled(connection)
+        await connection.execute(_FORGET, self.stage.organization_id)
         await connection.close()
 
     async def pick_up(self) -> Spread:
@@ -143,7 +144,7 @@ class Observer:
         before = [cpu.seconds(pid) for pid in (worker.pid, postgres)]
         await self._settled(connection)
         seconds = time.perf_counter() - began
-        used = [cpu.spent(was, cpu.seconds(pid)) for was, pid in zip(before, (worker.pid, postgres), strict=True)]
+        used = [cpu.seconds(pid) - was for was, pid in zip(before, (worker.pid, postgres), strict=True)]
         count = await connection.fetchval(_DONE, self.stage.organization_id, moment)
         await connection.close()
         return count, count / seconds, used[0] * 1000 / max(count, 1), used[1] * 1000 / max(count, 1)
@@ -167,11 +168,9 @@ async def fill(observer: Observer, count: int) -> None:
 
 
 async def measure(stage: Stage, plan: Plan, server: Process, worker: Process, step: Callable[[], None]) -> FollowUps:
-    """All three. The requests measured before have left a backlog; it is worked off first."""
+    """All three, the backlog first: its worker is the idle one afterwards."""
     observer = Observer(stage, plan, server, step)
-    worker.start()
-    await observer.settle()
-    worker.stop()
+    await observer.forget()
     await fill(observer, plan.backlog)
     jobs, rate, worker_ms, postgres_ms = await observer.backlog(worker)
     await asyncio.sleep(1.0)

@@ -29,6 +29,7 @@ _MEAN = re.compile(r"^latency average = ([0-9.]+) ms", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: ([1-9]\d*)", re.MULTILINE)
 _DRAWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|evt_\w+|" + CITY)
 _KINDS: tuple[tuple[type, str], ...] = ((UUID, "uuid"), (datetime, "timestamptz"), (date, "date"), (str, "text"))
+_COLON = re.compile(r":(?=[A-Za-z_])")  # as in {"label":null}: to pgbench it is the variable null
 _NOW_HEX = "lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0')"
 
 
@@ -39,6 +40,10 @@ class Bare:
     transactions_per_second: float
     mean_ms: float
     postgres_ms: float
+
+
+def _quoted(text: str) -> str:
+    return "'" + _COLON.sub(":' || '", text) + "'"
 
 
 class _Script:
@@ -54,11 +59,11 @@ class _Script:
         if found == CITY:
             return f"'{CITY[:-3]}' || lpad((:n % {CITIES})::text, 3, '0')"
         if found.startswith("evt_"):
-            return "'evt_' || to_hex(:a)"
+            return "'evt_' || to_hex((:a)::bigint)"
         if found in self._known:
             return f"'{found}'"
         number = self._fresh.setdefault(found, len(self._fresh))
-        return f"{_NOW_HEX} || '7{number:03d}' || lpad(to_hex(:a), 16, '0')"
+        return f"{_NOW_HEX} || '7{number:03d}' || lpad(to_hex((:a)::bigint), 16, '0')"
 
     def _value(self, value: object) -> str:
         if value is None:
@@ -70,9 +75,10 @@ class _Script:
         kind = next(name for kind, name in _KINDS if isinstance(value, kind))
         text, pieces, last = str(value).replace("'", "''"), [], 0
         for match in _DRAWN.finditer(text):
-            pieces += [f"'{text[last : match.start()]}'", self._expression(match[0])]
+            pieces += [_quoted(text[last : match.start()]), self._expression(match[0])]
             last = match.end()
-        return f"({' || '.join([*pieces, f"'{text[last:]}'"])})::{kind}"
+        pieces.append(_quoted(text[last:]))
+        return f"({' || '.join(pieces)})::{kind}"
 
     def statement(self, noted: Noted) -> str:
         """One statement with its parameters in place."""
@@ -130,7 +136,7 @@ class PgBench:
         if done.returncode or rate is None or mean is None or _FAILED.search(done.stdout):
             raise SystemExit(f"pgbench failed on {case}:\n{done.stdout}\n{done.stderr}")
         count = max(float(rate[1]) * max(round(seconds), 1), 1.0)
-        used = cpu.spent(before, cpu.seconds(postgres))
+        used = cpu.seconds(postgres) - before
         return Bare(float(rate[1]), float(mean[1]), used * 1000 / count)
 
     def close(self) -> None:

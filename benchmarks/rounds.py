@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from benchmarks import cpu
 from benchmarks.cases import REPEATABLE, Target
 from benchmarks.load import Generator, Order, percentile
+from benchmarks.pgbench import Bare, PgBench
 from benchmarks.plan import Plan
 from benchmarks.servers import Process
 from benchmarks.stage import Stage
@@ -58,7 +59,9 @@ class Meter:
     plan: Plan
     generator: Generator
     servers: dict[str, Process]
+    pgbench: PgBench | None = None
     found: dict[Key, list[Measurement]] = field(default_factory=dict)
+    bare: dict[tuple[str, int], list[Bare]] = field(default_factory=dict)
     _seed: int = 0
     _rates: dict[Key, float] = field(default_factory=dict)
 
@@ -81,7 +84,7 @@ class Meter:
         pids = (self.servers[app].pid, postgres, self.generator.pid)
         before = [cpu.seconds(pid) for pid in pids]
         outcome = self.generator.run(order)
-        used = [cpu.spent(was, cpu.seconds(pid)) for was, pid in zip(before, pids, strict=True)]
+        used = [cpu.seconds(pid) - was for was, pid in zip(before, pids, strict=True)]
         count = max(outcome.requests, 1)
         self._rates[key] = outcome.requests / outcome.seconds
         server_ms, postgres_ms, client_ms = (seconds * 1000 / count for seconds in used)
@@ -111,10 +114,21 @@ class Meter:
                 measurement = self.measure(case, app, connections, self.plan.seconds)
                 self.found.setdefault((case, app, connections), []).append(measurement)
                 step()
+            if self.pgbench is not None:
+                bare = self.pgbench.measure(case, connections, self.plan.seconds)
+                self.bare.setdefault((case, connections), []).append(bare)
+                step()
 
     def figures(self) -> dict[Key, Figures]:
         """What came out."""
         return {key: _median(found) for key, found in self.found.items()}
+
+    def bare_figures(self) -> dict[tuple[str, int], Bare]:
+        """What came out of pgbench."""
+        return {
+            key: Bare(*(statistics.median(getattr(one, name) for one in found) for name in Bare.__slots__))
+            for key, found in self.bare.items()
+        }
 
 
 def _median(found: list[Measurement]) -> Figures:

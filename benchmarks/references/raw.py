@@ -47,17 +47,17 @@ PROFILE = """
         min(gift_date) AS first_gift_date, max(gift_date) AS last_gift_date
     FROM gifts WHERE contact_id = $1 AND counted > 0 AND gift_date <= current_date
 """
-_NO_CONTACT = {
+_NO_CONTACT: dict[str, Any] = {
     "middle_name": None, "organization_name": None, "roles": [], "do_not_contact": False, "deceased": False,
     "source": "api", "version": 1,
 }  # fmt: skip
-_NO_GIFT = {
+_NO_GIFT: dict[str, Any] = {
     "status": "succeeded", "base_rate": "1", "is_anonymous": False, "fund_id": None, "campaign_id": None,
     "recurring_plan_id": None, "connection_id": None, "provider": None, "provider_payment_id": None,
     "failure_reason": None, "external_ids": [], "version": 1,
 }  # fmt: skip
 # What crm-api works out of rules and scores, here as constants: answers of the same size.
-_JUDGED = {
+_JUDGED: dict[str, Any] = {
     "donor_status": "active", "is_new": False, "is_major": False, "is_recurring": False, "gifts_without_rate": 0,
     "rfm": {"recency": 3, "frequency": 3, "monetary": 3, "code": "333", "name": "needs_attention", "flags": []},
     "reasons": [{"rule": "new", "field": "days_since_first_gift", "value": 400, "verdict": False}] * 8,

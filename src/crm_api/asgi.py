@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from starlette.types import ASGIApp
 
 from crm_api.app import asgi
@@ -13,4 +15,8 @@ def application() -> ASGIApp:
     """The application with settings from the environment."""
     settings = get_settings()
     log.configure(level=settings.log_level, json=settings.log_json)
-    return asgi(settings)
+    built = asgi(settings)
+    gc.collect()
+    gc.freeze()  # modules, routes and schemas stay for good: the collector need not walk them again and again
+    gc.set_threshold(10_000, 20, 50)
+    return built

@@ -104,6 +104,8 @@ def worker() -> None:
     """Run a worker."""
     settings = _settings()
     _require_database(settings)
+    import asyncpg
+
     from crm_api.guard import UnsafeRole
     from crm_api.kit import log
     from crm_api.worker import run_worker
@@ -113,6 +115,8 @@ def worker() -> None:
         _event_loop()(run_worker(settings))
     except UnsafeRole as error:
         _fail(str(error))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _fail(f"The database cannot be used ({type(error).__name__}). What is wrong says: crm-api doctor")
 
 
 @app.command()

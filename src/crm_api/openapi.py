@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -166,6 +168,7 @@ def build(app: FastAPI) -> dict[str, Any]:
     for route in routes:
         if route.body_model is not None and route.body_model.media_type == "application/merge-patch+json":
             _without_null_defaults(schemas[route.body_model.model.__name__])
+    _add_examples(schemas)
     schemas["Problem"] = _PROBLEM
     document["components"]["responses"] = _responses()
     document["components"]["headers"] = {
@@ -240,6 +243,17 @@ def _responses() -> dict[str, Any]:
     headers_of_304 = {one: _header(one) for one in ("X-Request-Id", "ETag")}
     found["NotModified"] = {"description": "Not modified since the ETag in If-None-Match", "headers": headers_of_304}
     return found
+
+
+def _add_examples(schemas: dict[str, Any]) -> None:
+    """Examples of answers: real ones, kept in a file. A page's is made of its item's."""
+    examples = json.loads(Path(__file__).with_name("openapi_examples.json").read_text("utf-8"))
+    for name, schema in schemas.items():
+        items = schema.get("properties", {}).get("data", {}).get("items", {})
+        if name in examples:
+            schema["examples"] = [examples[name]]
+        elif (item := items.get("$ref", "").rpartition("/")[2]) in examples:
+            schema["examples"] = [{"data": [examples[item]], "has_more": False, "next_cursor": None}]
 
 
 def _without_null_defaults(schema: dict[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+
 from crm_api.settings import Settings
 
 
@@ -11,6 +14,8 @@ def serve(settings: Settings) -> None:
 
     from crm_api.protocol import Protocol
 
+    if settings.processes > 1 and sys.platform == "linux":
+        _fork_from_here()
     uvicorn.run(
         "crm_api.asgi:application",
         factory=True,
@@ -26,3 +31,18 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=20,
         timeout_keep_alive=30,
     )
+
+
+def _fork_from_here() -> None:
+    """Let uvicorn fork its processes from this one, with everything imported already, instead of starting each from
+    nothing: they answer sooner and share most of their memory. Nothing here has made a thread, a connection or a random
+    number yet. Elsewhere than on Linux a fork is not safe in a process that has loaded system libraries."""
+    import gc
+    import multiprocessing
+
+    from uvicorn import _subprocess
+
+    import_module("crm_api.asgi")
+    gc.collect()
+    gc.freeze()
+    _subprocess.spawn = multiprocessing.get_context("fork")  # type: ignore[assignment]

@@ -256,9 +256,9 @@ async def _exchange(app: Any, scope: dict[str, Any], pieces: list[bytes]) -> Ans
     answered: list[Any] = []
 
     async def receive() -> Any:
-        if waiting:
-            return waiting.pop(0)
-        await asyncio.Event().wait()  # the client stays, silently
+        if not waiting:
+            await asyncio.Event().wait()  # the client stays, silently
+        return waiting.pop(0)
 
     async def take(message: Any) -> None:
         answered.append(message)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -22,10 +23,11 @@ from schemathesis.engine import events, from_schema
 
 from crm_api.contacts.schemas import clean_email, clean_phone
 from crm_api.kit import clock, money
-from tests.api.surface import Planted, document, plant
+from tests.api.surface import document, plant
 from tests.support.world import World
 
-MAX_EXAMPLES = 6
+MAX_EXAMPLES = int(os.environ.get("CRM_FUZZ_EXAMPLES", "6"))
+"""Per operation and phase; a long hunt: ``CRM_FUZZ_EXAMPLES=200 CRM_FUZZ_SEED=1 make test ARGS="-k schemathesis"``."""
 CHECKS = {
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "negative_data_rejection", "positive_data_acceptance", "missing_required_header",
@@ -187,7 +189,7 @@ def _thinned(whole: dict[str, Any]) -> dict[str, Any]:
 def _config(world: World) -> Any:
     return schemathesis.Config.from_dict(
         {
-            "seed": 20261122,
+            "seed": int(os.environ.get("CRM_FUZZ_SEED", "20261122")),
             "headers": {"Authorization": f"Bearer {world.api_key}"},
             "continue-on-failure": True,
             "generation": {
@@ -251,7 +253,7 @@ def _run(schema: Any) -> Report:
 
 @pytest.mark.filterwarnings("ignore")
 async def test_the_whole_api_with_all_checks(world: World) -> None:
-    planted: Planted = await plant(world)
+    await plant(world)
     app = _bridge(world.client._transport.app, asyncio.get_running_loop())  # type: ignore[attr-defined]
     schema = schemathesis.openapi.from_dict(_thinned(document()), config=_config(world))
     schema.app = app
@@ -261,6 +263,3 @@ async def test_the_whole_api_with_all_checks(world: World) -> None:
     assert report.cases.keys() == {"EXAMPLES", "COVERAGE", "FUZZING", "STATEFUL_TESTING"}
     expected = {f"{method.upper()} {path}" for path, item in document()["paths"].items() for method in item}
     assert report.operations >= expected
-    with suppress(AssertionError):
-        await planted.world.get("/v1/organization")
-    print(report.cases)

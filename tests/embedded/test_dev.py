@@ -71,7 +71,7 @@ class DevRun:
 
     def child(self, command: str) -> psutil.Process:
         """Its API or its worker."""
-        (found,) = [p for p in psutil.Process(self.process.pid).children() if p.cmdline()[-1] == command]
+        (found,) = [p for p in psutil.Process(self.process.pid).children() if p.cmdline()[-1:] == [command]]
         return found
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:

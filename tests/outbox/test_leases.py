@@ -94,6 +94,24 @@ async def test_the_lease_of_long_work_is_renewed_while_its_worker_lives(desk: De
     assert (await desk.job())["attempts"] == 1
 
 
+async def test_a_worker_does_not_take_over_from_itself(desk: Desk) -> None:
+    """Its machine was so busy that a lease ran out before it was renewed, and nobody else was there: it goes on."""
+    runs: list[int] = []
+
+    async def outside(runner: Runner, tenant: Tenant, job: Job) -> None:
+        runs.append(job.attempts)
+        await desk.make_due()
+        runner.nudge(tenant.id)
+        await asyncio.sleep(0.2)
+        async with runner.write(tenant) as session:
+            await runner.finish(session, job)
+
+    desk.subscribe(None, outside=outside)
+    await desk.emit()
+    await desk.runner().drain(desk.tenant.id)
+    assert (runs, await desk.states()) == ([1], ["done"])
+
+
 async def test_a_run_is_stopped_when_its_lease_was_lost(desk: Desk) -> None:
     """The worker was away for longer than its lease; when it is back it notices, and does not go on."""
     finished: list[int] = []

@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from crm_api.communications.deliveries.service import decide_letter
 from crm_api.contacts.service import add_role, set_email_status
-from crm_api.kit.db import Tenant, WriteSession
+from crm_api.kit.db import Tenant, WriteSession, prepare
 from crm_api.payments.apply import apply
 from crm_api.payments.providers import PROVIDERS
 from crm_api.scoring import service as scoring
@@ -113,14 +114,31 @@ async def test_a_second_first_gift_sees_the_welcome_that_is_being_written(world:
     assert Counter(world.letter_kinds()) == {"welcome": 1, "thank_you": 1}
 
 
-async def test_a_donor_is_not_stepped_while_all_are_rebuilt_nor_the_other_way_round(world: World) -> None:
+_STATUSES = prepare(
+    text(
+        "SELECT status FROM donor_status_changes WHERE organization_id = :organization_id "
+        "AND contact_id = :contact_id ORDER BY id"
+    )
+)
+
+
+async def test_a_step_and_a_rebuild_that_overlap_note_a_transition_once(world: World) -> None:
     contacts = [await world.contact(emails=[{"address": f"d{n}@example.org"}]) for n in range(26)]
     for contact in contacts:
         await world.donation(contact["id"])
     await world.drain()
-    donor = UUID(contacts[0]["id"])
-    await overlapping(world, scoring.rebuild, lambda session: scoring.refresh_donor(session, donor))
-    await overlapping(world, lambda session: scoring.refresh_donor(session, donor), scoring.rebuild)
+    donors = [UUID(contact["id"]) for contact in contacts[:2]]
+    for donor in donors:
+        await world.donation(str(donor))
+    await overlapping(world, scoring.rebuild, lambda session: scoring.refresh_donor(session, donors[0]))
+    await world.donation(str(donors[1]), 100_000)
+    await overlapping(world, lambda session: scoring.refresh_donor(session, donors[1]), scoring.rebuild)
+    await world.drain()
+    noted = [
+        [row["status"] for row in await world.database.read(world.tenant).fetch(_STATUSES, contact_id=donor)]
+        for donor in donors
+    ]
+    assert noted == [["new", "regular"], ["new", "regular", "major"]]
 
 
 async def test_several_changes_of_a_contact_in_one_transaction(world: World) -> None:

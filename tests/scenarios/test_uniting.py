@@ -154,14 +154,17 @@ async def test_two_descriptions_of_a_plan_in_one_second_end_the_same_in_any_orde
     assert (plan["status"], plan["amount"]["amount"], plan["frequency_interval"]) == ("active", 2000, 2)
 
 
-async def test_a_plan_that_ended_is_not_brought_back_by_older_news(world: World) -> None:
+async def test_a_plan_that_ended_is_not_brought_back_by_older_news_nor_by_its_last_invoice(world: World) -> None:
     made = {event["type"]: event for event in subscription("ended")}
     ended = stripe_event("customer.subscription.deleted", seed="ended", after=DAY)
-    await send(world, made["invoice.paid"], ended, made["customer.subscription.updated"], made["invoice.paid"])
+    last = {**made["invoice.paid"]["data"]["object"], "id": "in_last", "amount_paid": 0, "amount_due": 0}
+    last |= {"amount_paid": 700, "status_transitions": {"paid_at": int(START.timestamp()) + 2 * DAY}}
+    settled = stripe_event("invoice.paid", seed="ended", after=2 * DAY, number=2, **last)
+    await send(world, made["invoice.paid"], ended, made["customer.subscription.updated"], settled)
     (plan,) = (await world.get("/v1/recurring-plans"))["data"]
     assert (plan["status"], plan["ended_at"], plan["next_date"]) == ("canceled", "2026-05-05T10:00:00Z", None)
     profile = await world.profile(plan["contact_id"])
-    assert (profile["is_recurring"], profile["donor_status"]) == (False, "new")
+    assert (profile["is_recurring"], profile["donor_status"], profile["gift_count"]) == (False, "regular", 2)
 
 
 # Who paid

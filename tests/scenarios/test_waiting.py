@@ -33,7 +33,7 @@ async def stripe() -> AsyncIterator[FakeStripe]:
 @pytest.fixture
 async def asking(make_world: MakeWorld, stripe: FakeStripe) -> World:
     """An organization that may look up payments at Stripe."""
-    world = await make_world(service_urls={"stripe": stripe.url})
+    world = await make_world(service_urls={"stripe": stripe.url}, job_retry_base_seconds=60)
     await world.stripe_connection(STRIPE_SECRET, api_key=API_KEY)
     return world
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -240,7 +241,6 @@ class Route(APIRoute):
         self.listed = next((part.catalogue for part in parts if isinstance(part, Listed)), None)
         self.conditional = _if_match in parts
         self.known_query = frozenset(field.alias for field in self.dependant.query_params)
-        self.adapter: TypeAdapter[Any] | None = TypeAdapter(self.response_model) if self.response_model else None
         self.members = members_of(self.response_model) if self.guard and "GET" in (self.methods or ()) else frozenset()
         if self.members:
             self.known_query |= {"fields"}
@@ -307,14 +307,19 @@ class Route(APIRoute):
                 raise
             if call.session is not None:
                 await call.session.end(None)
-            if self.adapter is not None and services(request).check_responses and isinstance(response, Reply):
-                self.adapter.validate_json(bytes(response.body))
+            if services(request).check_responses and isinstance(response, Reply) and self.response_model:
+                _adapter(self.response_model).validate_json(bytes(response.body))
             if wanted is not None and response.status_code == 200:
                 response = prune(response, wanted)
             return _not_modified(request, response)
 
         self.direct = handle
         return handle
+
+
+@lru_cache(maxsize=512)
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
 def _refuse_unknown_query(request: Request, known: frozenset[str]) -> None:

@@ -20,7 +20,9 @@ def _header(name: str, description: str, pattern: str) -> dict[str, Any]:
 
 
 IF_MATCH = _header("If-Match", 'The ETag the change is based on, such as "3".', r'^("[0-9]{1,9}"|\*)$')
-IDEMPOTENCY_KEY = _header("Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]{1,255}$")
+IDEMPOTENCY_KEY = _header(
+    "Idempotency-Key", "Makes the request safe to repeat; kept 7 days.", r"^[!-~]([ -~]{0,253}[!-~])?$"
+)
 
 
 def of_members(members: Iterable[str]) -> dict[str, Any]:

@@ -21,13 +21,13 @@ _CLAIM = prepare(
         WITH plain AS (
             SELECT id, state FROM jobs
             WHERE organization_id = :organization_id AND state IN ('due', 'running', 'waiting') AND due_at <= :now
-                AND NOT (state = 'running' AND attempts > 1)
+                AND NOT (state = 'running' AND attempts > 1) AND id <> ALL(CAST(:held AS uuid[]))
             ORDER BY due_at LIMIT :wanted FOR UPDATE SKIP LOCKED
         ),
         suspect AS (
             SELECT id, state FROM jobs
             WHERE organization_id = :organization_id AND state IN ('due', 'running', 'waiting') AND due_at <= :now
-                AND state = 'running' AND attempts > 1
+                AND state = 'running' AND attempts > 1 AND id <> ALL(CAST(:held AS uuid[]))
             ORDER BY attempts, due_at
             LIMIT CASE WHEN :alone AND NOT EXISTS (SELECT 1 FROM plain) THEN 1 ELSE 0 END FOR UPDATE SKIP LOCKED
         ),
@@ -86,10 +86,14 @@ _RETURN = prepare(
 )
 
 
-async def claim(session: WriteSession, *, wanted: int, lease: float, alone: bool) -> list[Job]:
-    """Take due rows; `alone`: nothing else of this organization is under way here."""
+async def claim(
+    session: WriteSession, *, wanted: int, lease: float, alone: bool, held: Sequence[UUID] = ()
+) -> list[Job]:
+    """Take due rows; `alone`: nothing else of this organization is under way here. `held` are not taken: they are being
+    run here, only their leases were renewed too late."""
     now = clock.utc_now()
-    found = await session.fetch(_CLAIM, now=now, until=now + timedelta(seconds=lease), wanted=wanted, alone=alone)
+    until = now + timedelta(seconds=lease)
+    found = await session.fetch(_CLAIM, now=now, until=until, wanted=wanted, alone=alone, held=list(held))
     return [
         Job(row["id"], row["subscriber"], row["payload"], row["attempts"], row["lease"], row["expired"])
         for row in found

@@ -159,9 +159,10 @@ class Runner:
         tenant = await self.load_tenant(organization_id)
         if tenant is None or self.stopping:
             return 0
+        held_now = [held.job.id for held in self._held.values() if held.tenant.id == organization_id]
         before = clock.monotonic()
         async with self.database.write(tenant, SYSTEM) as session:
-            found = await rows.claim(session, wanted=wanted, lease=self._lease, alone=alone)
+            found = await rows.claim(session, wanted=wanted, lease=self._lease, alone=alone, held=held_now)
         for job in found:
             held = self._held[job.id] = _Held(tenant, job, lane, before + self._lease)
             lane.waiting.append(held)

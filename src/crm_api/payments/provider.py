@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import httpx
 from pydantic import BaseModel
 
 from crm_api.donations.gifts.balances import Entry
 from crm_api.kit.money import Money
+
+if TYPE_CHECKING:
+    import httpx
 
 PlanStatus = Literal["pending", "active", "past_due", "paused", "canceled", "completed"]
 Mode = Literal["live", "test"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +14,6 @@ from crm_api.payments.provider import Envelope, Interpretation
 from crm_api.payments.providers.stripe import (
     charges,
     checkouts,
-    fetch,
     intents,
     invoices,
     plans,
@@ -24,6 +22,9 @@ from crm_api.payments.providers.stripe import (
     signature,
 )
 from crm_api.payments.providers.stripe.reading import Event, Handler, at, ident, ignore, instant, mapping, text
+
+if TYPE_CHECKING:
+    import httpx
 
 HANDLERS: dict[str, Handler] = {
     **intents.HANDLERS,
@@ -90,7 +91,10 @@ class StripeProvider:
     async def fetch_payment(
         self, client: httpx.AsyncClient, credentials: Mapping[str, str], ref: str
     ) -> list[Interpretation]:
-        """Ask Stripe's REST API for the payment that `ref` names; see `fetch`."""
+        """Ask Stripe's REST API for the payment that `ref` names; see `fetch`, which is imported when first needed: the
+        HTTP client is no part of a process that answers requests."""
+        from crm_api.payments.providers.stripe import fetch
+
         return await fetch.fetch_payment(client, credentials, ref, self.interpret)
 
     def sample(self, event_type: str, *, now: datetime, seed: str) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""The result for people: a table in the terminal, a page of Markdown, a chart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.chart import chart
+from benchmarks.plan import AIMS, CASES, TITLES
+from benchmarks.result import Result
+
+_NAMES = {
+    "pick_up_p50_ms": ("pick-up of a follow-up, idle worker, p50", "≤ {:.0f} ms", "{:.1f} ms"),
+    "api_process_mb": ("memory of an API process (RSS)", "≤ {:.0f} MB", "{:.0f} MB"),
+    "cold_start_s": ("cold start to the first answer", "≤ {:.0f} s", "{:.2f} s"),
+}
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _rows(result: Result) -> list[list[str]]:
+    rows = []
+    for case in CASES:
+        crm, raw = result.figures[case, "crm", result.busy], result.figures[case, "raw", result.busy]
+        aim = AIMS.get(case)
+        ratio = result.ratio(case, result.busy)
+        rows.append(
+            [
+                TITLES[case],
+                *(_rate(result.figures[case, app, result.busy].requests_per_second) for app in ("crm", "raw", "orm")),
+                _rate(result.bare[case, result.busy].transactions_per_second),
+                f"{ratio:.2f}",
+                f"{result.ratio(case, 1):.2f}",
+                "" if aim is None else f"≥ {aim}",
+                "" if aim is None else "met" if ratio >= aim else "missed",
+                f"{crm.p50_ms:.1f} / {crm.p99_ms:.1f}",
+                f"{crm.server_ms:.2f} + {crm.postgres_ms:.2f}",
+                f"{raw.server_ms:.2f} + {raw.postgres_ms:.2f}",
+            ]
+        )
+    return rows
+
+
+_HEAD = [
+    "case", "crm-api /s", "raw /s", "orm /s", "pgbench /s", "÷ raw", "÷ raw, 1 conn.", "aim", "", "p50 / p99 ms",
+    "CPU ms server + Postgres", "raw's",
+]  # fmt: skip
+
+
+def _others(result: Result) -> list[list[str]]:
+    rows = []
+    for name, aim, outcome, met in result.aims():
+        if name in _NAMES:
+            title, wanted, got = _NAMES[name]
+            rows.append([title, got.format(outcome), wanted.format(aim), "met" if met else "missed"])
+    letter, follow = result.follow_ups.letter, result.follow_ups
+    rows.append(
+        [
+            "webhook → letter written, p50 / p90 / p99",
+            f"{letter.p50:.0f} / {letter.p90:.0f} / {letter.p99:.0f} ms",
+            "",
+            "",
+        ]
+    )
+    rows.append(
+        [
+            f"jobs per second, one worker, backlog of {follow.jobs:,}",
+            f"{follow.jobs_per_second:.0f}",
+            "",
+            f"CPU ms per job: worker {follow.worker_ms_per_job:.2f}, Postgres {follow.postgres_ms_per_job:.2f}",
+        ]
+    )
+    return rows
+
+
+def show(console: Console, result: Result) -> None:
+    """Print the tables."""
+    table = Table(title=f"Requests at {result.busy} connections, medians of {result.plan.rounds} rounds")
+    for number, name in enumerate(_HEAD):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in _rows(result):
+        colour = {"met": "green", "missed": "red"}.get(row[8], "")
+        table.add_row(*row[:8], f"[{colour}]{row[8]}[/{colour}]" if colour else "", *row[9:])
+    console.print(table)
+    rest = Table(title="Behind the answers")
+    for name in ("what", "outcome", "aim", ""):
+        rest.add_column(name)
+    for row in _others(result):
+        rest.add_row(*row)
+    console.print(rest)
+
+
+def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def markdown(result: Result) -> str:
+    """A page of Markdown."""
+    about = result.document()["about"]
+    plan = result.plan
+    lines = [
+        "# Benchmark results",
+        "",
+        f"{about['at']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']}, Python {about['python']}, "
+        f"Postgres {about['postgres']}; load average at the end {', '.join(map(str, about['load_average']))}.",
+        f"{plan.contacts:,} contacts, {plan.gifts:,} donations; {plan.rounds} interleaved rounds of {plan.seconds:g} s; "
+        f"the whole run took {about['run_seconds']} s. Written by `make bench`; see [README](../README.md).",
+        "",
+        "![Requests per second beside raw](latest.svg)",
+        "",
+        f"## Requests at {result.busy} connections",
+        "",
+        *_markdown_table(_HEAD, _rows(result)),
+        "## Behind the answers",
+        "",
+        *_markdown_table(["what", "outcome", "aim", ""], _others(result)),
+        "## Memory, MB",
+        "",
+        *_markdown_table(["process", "RSS", "PSS", "USS"], _memory(result)),
+        "## Every measurement",
+        "",
+        *_markdown_table(
+            ["case", "application", "connections", "per second", "p50 ms", "p99 ms", "CPU ms", "Postgres ms", "spread"],
+            _every(result),
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _memory(result: Result) -> list[list[str]]:
+    return [
+        [f"{name} {one.role}", f"{one.rss:.0f}", f"{one.pss:.0f}", f"{one.uss:.0f}"]
+        for name, found in result.memory.items()
+        for one in found
+    ]
+
+
+def _every(result: Result) -> list[list[str]]:
+    rows = []
+    for (case, app, connections), one in sorted(result.figures.items(), key=lambda item: CASES.index(item[0][0])):
+        rows.append(
+            [
+                TITLES[case], app, str(connections), _rate(one.requests_per_second), f"{one.p50_ms:.2f}",
+                f"{one.p99_ms:.2f}", f"{one.server_ms:.3f}", f"{one.postgres_ms:.3f}", f"{one.spread:.0%}",
+            ]
+        )  # fmt: skip
+    for (case, connections), bare in result.bare.items():
+        rate = _rate(bare.transactions_per_second)
+        rows.append(
+            [
+                TITLES[case],
+                "pgbench",
+                str(connections),
+                rate,
+                f"{bare.mean_ms:.2f} (mean)",
+                "",
+                "",
+                f"{bare.postgres_ms:.3f}",
+                "",
+            ]
+        )
+    return rows
+
+
+def write(result: Result, folder: Path) -> None:
+    """Write `latest.json`, `latest.md` and `latest.svg`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "latest.json").write_text(json.dumps(result.document(), indent=1, ensure_ascii=False) + "\n")
+    (folder / "latest.md").write_text(markdown(result))
+    (folder / "latest.svg").write_text(chart(result))
