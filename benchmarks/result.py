@@ -38,6 +38,11 @@ class Result:
         raw = self.figures[case, "raw", connections].requests_per_second
         return self.figures[case, app, connections].requests_per_second / raw if raw else 0.0
 
+    def cpu_ratio(self, case: str) -> float:
+        """Raw's processor time per request, server and Postgres, as a part of ours."""
+        ours, raw = self.figures[case, "crm", self.busy], self.figures[case, "raw", self.busy]
+        return (raw.server_ms + raw.postgres_ms) / (ours.server_ms + ours.postgres_ms)
+
     @property
     def busy(self) -> int:
         """The number of connections that aims are judged at."""

@@ -16,6 +16,7 @@ def application() -> ASGIApp:
     settings = get_settings()
     log.configure(level=settings.log_level, json=settings.log_json)
     built = asgi(settings)
+    gc.enable()
     gc.collect()
     gc.freeze()  # modules, routes and schemas stay for good: the collector need not walk them again and again
     gc.set_threshold(10_000, 20, 50)

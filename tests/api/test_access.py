@@ -69,10 +69,13 @@ async def test_nothing_works_without_credentials(planted: Planted) -> None:
     for operation in operations():
         if operation.scope is None:
             continue
-        answer = await send(planted.world, operation.method, planted.url(operation), authorized=False)
-        assert answer.status == 401, operation
-        assert problem_of(answer)["code"] == "credentials_missing"
-        assert answer.headers["www-authenticate"] == 'Bearer realm="crm-api"'
+        url = planted.url(operation)
+        wrong = planted.url(operation, **dict.fromkeys(operation.ids, "x"))
+        for target in (url, wrong, f"{url}?nonsense=1", f"{url}?limit=x&fields=x"):
+            answer = await send(planted.world, operation.method, target, body=b"not JSON", authorized=False)
+            assert answer.status == 401, f"{operation.method} {target}: strangers are told nothing but that"
+            assert problem_of(answer)["code"] == "credentials_missing"
+            assert answer.headers["www-authenticate"] == 'Bearer realm="crm-api"'
 
 
 def test_only_what_must_be_is_public() -> None:

@@ -59,7 +59,9 @@ async def test_hostile_query_values(planted: Planted) -> None:
         for parameter in operation.parameters:
             if parameter["in"] != "query":
                 continue
-            kind = json.dumps([parameter["schema"], parameter["name"] in {"limit", "cursor", "sort"}])
+            described = parameter["schema"]
+            own = parameter["name"] if parameter["name"] in {"limit", "cursor", "sort", "fields"} else ""
+            kind = (own, described.get("type"), described.get("format"), "enum" in json.dumps(described))
             values = _PASSING if kind in seen else _VALUES + _PASSING
             seen.add(kind)
             for value in values:
@@ -86,6 +88,26 @@ async def test_repeated_query_parameters(planted: Planted) -> None:
             answer = await send(planted.world, "GET", f"{planted.url(operation)}?limit=1&limit=2")
             assert answer.status == 422, f"{operation}: {answer.status}"
             assert problem_of(answer)["errors"][0]["code"] == "repeated"
+
+
+async def test_a_date_is_no_number(planted: Planted) -> None:
+    """Pydantic would take Unix seconds for a date."""
+    path = f"/v1/contacts/{planted.ids['contact_id']}/donor-profile"
+    assert (await send(planted.world, "GET", f"{path}?as_of=2026-11-22")).status == 200
+    for value in (
+        "0",
+        "1700000000",
+        "1e9",
+        "2026-11-22T00:00:00Z",
+        "20261122",
+        "2026-1-1",
+        "2026-02-30",
+        "",
+        "1899-12-31",
+    ):
+        answer = await send(planted.world, "GET", f"{path}?as_of={value}")
+        assert answer.status == 422, value
+        assert problem_of(answer)["errors"][0]["pointer"] == "?as_of"
 
 
 _HEADERS: dict[bytes, tuple[bytes, ...]] = {

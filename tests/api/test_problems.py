@@ -162,6 +162,40 @@ async def test_every_connection_is_busy(make_world: Any) -> None:
     await world.contact()
 
 
+async def test_a_slow_sender_holds_no_connection(make_world: Any) -> None:
+    """With a pool of one: others are served while a body still trickles in."""
+    world: World = await make_world(database_pool=1)
+    world.database._pool._wait_seconds = 0.5
+    began, go_on = asyncio.Event(), asyncio.Event()
+    app = world.client._transport.app  # type: ignore[attr-defined]
+    whole = [b'{"given_name":', b'"Slow"}']
+
+    async def receive() -> Any:
+        if len(whole) == 1:
+            began.set()
+            await go_on.wait()
+        return {"type": "http.request", "body": whole.pop(0), "more_body": bool(whole)}
+
+    answered: list[Any] = []
+
+    async def take(message: Any) -> None:
+        answered.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/v1/contacts", "raw_path": b"/v1/contacts", "query_string": b"", "root_path": "",
+        "headers": [(b"authorization", f"Bearer {world.api_key}".encode()), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1), "server": ("crm.test", 80),
+    }  # fmt: skip
+    slow = asyncio.create_task(app(scope, receive, take))
+    await began.wait()
+    await world.contact()
+    go_on.set()
+    await slow
+    assert answered[0]["status"] == 201
+    assert len((await world.get("/v1/contacts"))["data"]) == 2
+
+
 async def test_connections_that_are_killed(world: World, service_role: asyncpg.Connection) -> None:
     """A request in flight may fail with 503; the next ones work."""
     for _ in range(3):
