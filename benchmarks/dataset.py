@@ -71,7 +71,8 @@ _KEYS = f"""
 _GIVEN = f"""
     SELECT n, {_id(_GIFT, "n")} AS id,
         {_id(_CONTACT, "1 + (hashint4(n) & 2147483647) % $4::int")} AS contact_id,
-        1000 + (n::bigint * 7919) % 20000 AS amount, now() - (n % 1400) * interval '1 day' - interval '1 hour' AS received_at
+        1000 + (n::bigint * 7919) % 20000 AS amount,
+        now() - (n % 1400) * interval '1 day' - interval '1 hour' AS received_at
     FROM generate_series($2::int, $3::int) n
 """
 _GIFTS = f"""

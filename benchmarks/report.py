@@ -124,8 +124,8 @@ def markdown(result: Result) -> str:
         "",
         f"{about['at']}, {about['cores']} cores, {about['memory_gb']} GB, {about['system']}, Python {about['python']}, "
         f"Postgres {about['postgres']}; load average at the end {', '.join(map(str, about['load_average']))}.",
-        f"{plan.contacts:,} contacts, {plan.gifts:,} donations; {plan.rounds} rounds, {plan.seconds:g} s a measurement. "
-        f"The whole run took {about['run_seconds']} s. Written by `make bench`; see [README](../README.md).",
+        f"{plan.contacts:,} contacts, {plan.gifts:,} donations; {plan.rounds} rounds of {plan.seconds:g} s; "
+        f"the whole run took {about['run_seconds']} s. Written by `make bench`; see [README](../README.md).",
         "",
         "![Requests per second beside raw](latest.svg)",
         "",

@@ -3,6 +3,7 @@ settings as one line of JSON on its standard input, then runs its command. When 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import threading
 from importlib import import_module
 
 _NEEDED = {
-    "serve": ("crm_api.asgi", "uvloop", "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on"),
+    "serve": ("crm_api.asgi", "crm_api.protocol", "uvloop", "uvicorn.lifespan.on"),
     "worker": ("crm_api.worker", "arq.worker", "crm_api.communications.channels.factory"),
 }
 
@@ -34,8 +35,11 @@ def main() -> None:
     """Entry point: `python -m crm_api.warm serve`."""
     command = sys.argv[1]
     try:
+        gc.disable()  # nothing is garbage while importing
         for name in _NEEDED[command]:
             import_module(name)
+        gc.enable()
+        gc.freeze()
         line = _line()
     except KeyboardInterrupt:
         return

@@ -1,0 +1,63 @@
+"""What the tests of donor status share: the clock, the stored figures, the recorded transitions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from crm_api.kit.db import prepare
+from crm_api.scoring import service as scoring
+from tests.support.world import World
+
+T0 = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
+CHANGES = prepare(
+    text(
+        "SELECT previous_status, status, reasons, as_of, rules_version FROM donor_status_changes "
+        "WHERE organization_id = :organization_id AND contact_id = :contact_id ORDER BY id"
+    )
+)
+_SUMMARIES = prepare(text("SELECT * FROM donor_summaries WHERE organization_id = :organization_id ORDER BY contact_id"))
+SCORES = ("rfm_recency", "rfm_frequency", "rfm_monetary")
+
+
+def z(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+async def go_to(world: World, moment: datetime) -> None:
+    """Move the clock and let what is due run, the nightly rebuild among it."""
+    await world.set_clock(moment)
+    await world.drain()
+
+
+async def transitions(world: World, contact_id: str) -> list[tuple[str | None, str]]:
+    """Every recorded change of a donor's status, each with its reason."""
+    rows = await world.database.read(world.tenant).fetch(CHANGES, contact_id=UUID(contact_id))
+    for row in rows:
+        rules = [(reason["rule"], reason["verdict"]) for reason in row["reasons"]]
+        assert rules[-1] == (row["status"], True)
+        assert not any(verdict for _, verdict in rules[:-1])
+        assert row["rules_version"] == 1
+    return [(row["previous_status"], row["status"]) for row in rows]
+
+
+async def summaries(world: World) -> dict[str, dict[str, Any]]:
+    """The stored figures of every donor, but for when they were computed."""
+    rows = await world.database.read(world.tenant).fetch(_SUMMARIES)
+    return {str(row["contact_id"]): {k: v for k, v in row.items() if k != "computed_at"} for row in rows}
+
+
+async def rebuild(world: World) -> None:
+    tenant = await world.worker.tenant(world.id)
+    assert tenant is not None
+    async with world.database.write(tenant) as session:
+        await scoring.rebuild(session)
+
+
+async def give(world: World, contact: Any, at: datetime, amount: int = 2500, currency: str = "USD") -> Any:
+    gift = await world.donation(contact["id"], amount, currency, received_at=z(at))
+    await world.drain()
+    return gift
