@@ -60,8 +60,6 @@ class Settings(BaseSettings):
     job_concurrency: int = 4
     sweep_seconds: float = 1.0
     doorbell_poll_seconds: float = 0.01
-    done_jobs_days: int = 7
-    unmatched_after_seconds: float = 3600.0
     service_urls: Annotated[dict[str, str], NoDecode] = {}
     paypal_ca_file: str = ""
     oidc_issuers: list[OidcIssuer] = []
