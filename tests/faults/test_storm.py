@@ -181,7 +181,7 @@ async def test_nothing_is_lost_or_doubled(folder: Path, seed: int) -> None:
             await asyncio.gather(provider.deliver_all(bodies), storm.rage(provider, len(bodies)))
             storm.note("everything is delivered")
             await storm.kill_worker()
-            states = await settled(cluster, 60)
+            states = await settled(cluster, 120)
             storm.note(f"everything is settled: {states}")
             await check(cluster, log, states)
         except BaseException:

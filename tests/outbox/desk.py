@@ -115,7 +115,8 @@ async def no_transaction_is_open(database: Database) -> None:
     """Every connection of the pool is idle, outside a transaction, and there are no more than the pool has."""
     async with database.connection() as connection:
         found = await connection.fetch(
-            "SELECT state FROM pg_stat_activity WHERE application_name = 'outbox tests' AND pid <> pg_backend_pid()"
+            "SELECT state FROM pg_stat_activity WHERE application_name = 'outbox tests' AND datname = current_database() "
+            "AND pid <> pg_backend_pid()"
         )
     assert {row["state"] for row in found} <= {"idle"}
     assert len(found) < 8

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
+import redis as redis_sync
 import redis.asyncio as redis
 
 from crm_api.kit import clock
@@ -106,6 +107,28 @@ async def test_no_ring_is_lost_however_they_come(desk: Desk, valkey_url: str, tm
             await desk.emit(Ping(number=number))
             await asyncio.sleep(0.0015 * (number % 13))
         await done(desk, 80, within=5)
+
+
+async def test_a_ring_is_answered_only_when_the_next_one_can_be_rung(
+    desk: Desk, valkey_url: str, tmp_path: Path
+) -> None:
+    """Were the worker to look while its ring still lies in Valkey, a ring of that moment would be dropped for good."""
+    desk.subscribe()
+    silent: list[bool] = []
+    ordinary = redis_sync.Redis.from_url(valkey_url)
+    async with working(desk, valkey_url, tmp_path) as worker, ringing(valkey_url):
+        begin = worker.begin
+
+        def watched(organization_id: UUID) -> None:
+            silent.append(not ordinary.exists(f"arq:job:look:{organization_id}"))
+            begin(organization_id)
+
+        worker.begin = watched  # type: ignore[method-assign]
+        for number in range(1, 6):
+            await desk.emit()
+            await done(desk, number, within=5)
+    ordinary.close()
+    assert silent == [True] * 5
 
 
 async def test_rings_of_one_moment_and_rings_nobody_hears_are_one(valkey_url: str) -> None:

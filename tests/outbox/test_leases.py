@@ -54,6 +54,34 @@ async def test_a_worker_that_lost_its_lease_cannot_commit(desk: Desk) -> None:
     assert (seen, await desk.states(), await desk.effects()) == ([1, 2], ["done"], 1)
 
 
+async def test_a_worker_that_lost_its_lease_cannot_commit_while_the_next_is_at_it(desk: Desk) -> None:
+    """The row is running, but under another's token: that alone must stop the first worker."""
+    order: list[str] = []
+    second_runs, first_is_done = asyncio.Event(), asyncio.Event()
+
+    async def outside(runner: Runner, tenant: Tenant, job: Job) -> None:
+        if job.attempts == 1:
+            await desk.make_due()
+            working.append(asyncio.create_task(desk.runner().drain(desk.tenant.id)))
+            await second_runs.wait()
+        else:
+            second_runs.set()
+            await first_is_done.wait()
+        async with runner.write(tenant) as session:
+            await runner.finish(session, job)
+            await effect(session, job)
+        order.append(f"attempt {job.attempts} is committed")
+
+    working: list[asyncio.Task[int]] = []
+    desk.subscribe(None, outside=outside)
+    await desk.emit()
+    await desk.runner().drain(desk.tenant.id)
+    assert (order, await desk.states()) == ([], ["running"])
+    first_is_done.set()
+    await working[0]
+    assert (order, await desk.states(), await desk.effects()) == (["attempt 2 is committed"], ["done"], 1)
+
+
 async def test_a_worker_that_lost_its_lease_cannot_bury_either(desk: Desk) -> None:
     buried: list[int] = []
 

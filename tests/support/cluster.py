@@ -118,7 +118,7 @@ class Cluster:
                     child.start()
             await asyncio.sleep(0.05)
 
-    async def ready(self, seconds: float = 30) -> None:
+    async def ready(self, seconds: float = 60) -> None:
         """Return when the API answers."""
         deadline = clock.monotonic() + seconds
         while True:

@@ -111,10 +111,13 @@ class WriteSession(ReadSession):
     each record, so that history keeps its own times.
     """
 
-    __slots__ = ("_after_commit", "_connection", "_deferred", "_lent", "bulk", "done", "memo", "told")
+    __slots__ = ("_after_commit", "_connection", "_deferred", "_durable", "_lent", "bulk", "done", "memo", "told")
 
-    def __init__(self, database: Database, tenant: Tenant, actor: Actor, *, bulk: str = "") -> None:
+    def __init__(
+        self, database: Database, tenant: Tenant, actor: Actor, *, bulk: str = "", durable: bool = True
+    ) -> None:
         super().__init__(database, tenant, actor)
+        self._durable = durable
         self._lent: Any = None
         self._connection: Any = None
         self._deferred: dict[str, _Deferred] = {}
@@ -132,7 +135,8 @@ class WriteSession(ReadSession):
             lent = self._database.connection()
             self._connection = await lent.__aenter__()
             self._lent = lent
-            await self._connection.execute(f"BEGIN; SET LOCAL crm.organization_id = '{self.organization_id}'")
+            begin = f"BEGIN; SET LOCAL crm.organization_id = '{self.organization_id}'"
+            await self._connection.execute(begin if self._durable else f"{begin}; SET LOCAL synchronous_commit = off")
         return self._connection
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
@@ -275,10 +279,13 @@ class Database:
         return WriteSession(self, tenant, actor, bulk=bulk)
 
     @asynccontextmanager
-    async def write(self, tenant: Tenant, actor: Actor = SYSTEM, *, bulk: str = "") -> AsyncIterator[WriteSession]:
+    async def write(
+        self, tenant: Tenant, actor: Actor = SYSTEM, *, bulk: str = "", durable: bool = True
+    ) -> AsyncIterator[WriteSession]:
         """A transaction: committed when the block ends, rolled back when it raises. `bulk`: what it loads, where it
-        loads many records (see `WriteSession`)."""
-        session = self.begin(tenant, actor, bulk=bulk)
+        loads many records (see `WriteSession`). Not `durable`: its commit does not wait for the disk, since a crash of
+        the server that undoes it does no harm; whatever is committed after it keeps it too."""
+        session = WriteSession(self, tenant, actor, bulk=bulk, durable=durable)
         try:
             yield session
             if not session.done:

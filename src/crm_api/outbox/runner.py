@@ -161,7 +161,8 @@ class Runner:
             return 0
         held_now = [held.job.id for held in self._held.values() if held.tenant.id == organization_id]
         before = clock.monotonic()
-        async with self.database.write(tenant, SYSTEM) as session:
+        # A claim that a crash undoes is a row that is due again, and nobody can finish it under the lost token.
+        async with self.database.write(tenant, SYSTEM, durable=False) as session:
             found = await rows.claim(session, wanted=wanted, lease=self._lease, alone=alone, held=held_now)
         for job in found:
             held = self._held[job.id] = _Held(tenant, job, lane, before + self._lease)
