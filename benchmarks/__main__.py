@@ -43,7 +43,6 @@ class Run:
         """Everything, from an empty folder to a result."""
         began = time.monotonic()
         with Stage(self.plan, self._data_dir, lambda what: self._say(f"Loading: {what}")) as stage:
-            cold_starts = self._cold_starts(stage)
             with contextlib.ExitStack() as running:
                 crm = running.enter_context(servers.crm(stage))
                 meter, memory = self._requests(stage, crm)
@@ -52,6 +51,7 @@ class Run:
                 running.callback(worker.stop)
                 follow_ups = asyncio.run(followups.measure(stage, self.plan, crm, worker, self._step))
                 memory["worker"] = cpu.memory(worker.pid)
+            cold_starts = self._cold_starts(stage)
             return Result(
                 plan=self.plan,
                 figures=meter.figures(),

@@ -154,6 +154,12 @@ class Stage:
         finally:
             await database.close()
         await dataset.load_plain(self.owner_url, self.organization_id, self.say)
+        self.say("checkpoint")  # else the disk is still busy with the loading when the clock starts
+        admin = await asyncpg.connect(self.embedded.runtime.superuser_url)
+        try:
+            await admin.execute("CHECKPOINT")
+        finally:
+            await admin.close()
 
     def environment(self, port: int) -> dict[str, str]:
         """The environment of the service's processes: production, with a rate limit out of the way."""

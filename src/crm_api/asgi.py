@@ -18,6 +18,5 @@ def application() -> ASGIApp:
     built = asgi(settings)
     gc.enable()
     gc.collect()
-    gc.freeze()  # modules, routes and schemas stay for good: the collector need not walk them again and again
-    gc.set_threshold(10_000, 20, 50)
+    gc.freeze()  # modules, routes and schemas stay for good, on pages that forked processes go on sharing
     return built

@@ -14,8 +14,6 @@ def serve(settings: Settings) -> None:
     gc.disable()  # while importing, when nothing is garbage: an eighth of the time to start (`asgi` enables it again)
     import uvicorn
 
-    from crm_api.protocol import Protocol
-
     if settings.processes > 1 and sys.platform == "linux":
         _fork_from_here()
     uvicorn.run(
@@ -25,7 +23,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.processes if settings.processes > 1 else None,
         loop="uvloop",
-        http=Protocol,
+        http="httptools",
         access_log=False,
         log_config=None,
         server_header=False,
