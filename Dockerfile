@@ -30,6 +30,7 @@ LABEL org.opencontainers.image.title="crm-api" \
 # A user of its own with a number that volumes and policies can rely on, and nothing left to install things with.
 RUN groupadd --gid 10001 crm \
  && useradd --uid 10001 --gid crm --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin crm \
+ && install --directory --owner=crm --group=crm --mode=0700 /srv/crm-api/files /srv/crm-api/spool \
  && pip uninstall --yes --root-user-action=ignore pip
 COPY --from=build /opt/crm-api /opt/crm-api
 

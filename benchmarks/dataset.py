@@ -51,13 +51,17 @@ _NUMBERED = f"""
 """
 _CONTACTS = f"""
     INSERT INTO contacts (organization_id, id, kind, display_name, given_name, family_name, language, emails, phones,
-        addresses, tags, roles, source, created_at, updated_at)
+        addresses, tags, roles, role_details, source, created_at, updated_at)
     SELECT $1, id, 'person', given_name || ' ' || family_name, given_name, family_name, 'uk',
         jsonb_build_array(jsonb_build_object('address', email, 'label', NULL, 'is_primary', true, 'status', 'valid')),
-        jsonb_build_array(jsonb_build_object('number', phone, 'label', NULL, 'is_primary', true)),
+        jsonb_build_array(jsonb_build_object('number', phone, 'label', NULL, 'is_primary', true, 'status', 'valid')),
         jsonb_build_array(jsonb_build_object('line1', NULL, 'line2', NULL, 'city', city, 'region', NULL,
-            'postal_code', NULL, 'country', country, 'label', NULL, 'is_primary', true)),
-        jsonb_build_array('tag-' || n % 20), '["donor"]', 'import', created_at, created_at
+            'postal_code', NULL, 'country', country, 'label', NULL, 'is_primary', true, 'status', 'unverified',
+            'season_from', NULL, 'season_until', NULL)),
+        jsonb_build_array('tag-' || n % 20), '["donor"]',
+        '[{{"role": "donor", "stage": "active", "since": "2026-01-01", "until": null}}]',
+        '{{"channel": "import", "referrer": null, "utm_source": null, "utm_medium": null, "utm_campaign": null,
+           "utm_term": null, "utm_content": null}}', created_at, created_at
     FROM ({_NUMBERED}) c
 """
 _KEYS = f"""

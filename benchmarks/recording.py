@@ -90,7 +90,7 @@ class Recorder:
     async def create_contact(self) -> list[Noted]:
         """`POST /v1/contacts`."""
         async with self._database() as (database, noted), database.write(self.tenant, self.actor) as session:
-            contacts.create_contact(session, ContactCreate(**new_contact(random.Random(1))))
+            await contacts.create_contact(session, ContactCreate(**new_contact(random.Random(1))))
         return noted
 
     async def record_donation(self) -> list[Noted]:

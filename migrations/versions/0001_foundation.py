@@ -128,33 +128,78 @@ def _contacts() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("display_name", sa.Text(), nullable=False),
+        sa.Column("latin_name", sa.Text(), nullable=True),
         sa.Column("given_name", sa.Text(), nullable=True),
         sa.Column("middle_name", sa.Text(), nullable=True),
         sa.Column("family_name", sa.Text(), nullable=True),
         sa.Column("organization_name", sa.Text(), nullable=True),
+        sa.Column(
+            "other_names", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
+        ),
+        sa.Column("salutation", sa.Text(), nullable=True),
+        sa.Column("formal_greeting", sa.Text(), nullable=True),
+        sa.Column("informal_greeting", sa.Text(), nullable=True),
         sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("timezone", sa.Text(), nullable=True),
+        sa.Column("birth_date", sa.Text(), nullable=True),
+        sa.Column("gender", sa.Text(), nullable=True),
         sa.Column("emails", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("phones", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("addresses", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("handles", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("preferred_channel", sa.Text(), nullable=True),
         sa.Column(
             "external_ids", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
         ),
         sa.Column("tags", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("roles", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column(
+            "role_details", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
+        ),
+        sa.Column("owner_member_id", sa.Uuid(), nullable=True),
         sa.Column("custom", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column(
+            "custom_sensitive", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
+        ),
         sa.Column("do_not_contact", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("deceased", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("deceased_on", sa.Date(), nullable=True),
+        sa.Column("source", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("merged_into", sa.Uuid(), nullable=True),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('person', 'organization')", name=op.f("ck_contacts__kind")),
+        sa.CheckConstraint(
+            "preferred_channel IS NULL OR preferred_channel IN ('email', 'phone', 'sms', 'post', 'telegram', 'viber', 'whatsapp', 'signal', 'facebook', 'instagram', 'in_person')",
+            name=op.f("ck_contacts__preferred_channel"),
+        ),
+        sa.CheckConstraint("merged_into <> id", name=op.f("ck_contacts__merged_into")),
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_contacts__organization_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "owner_member_id"],
+            ["members.organization_id", "members.id"],
+            name=op.f("fk_contacts__organization_id_owner_member_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "merged_into"],
+            ["contacts.organization_id", "contacts.id"],
+            name=op.f("fk_contacts__organization_id_merged_into"),
+        ),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_contacts")),
         info={"tenant": True, "privileges": ("SELECT", "INSERT", "UPDATE", "DELETE")},
     )
     op.create_index("ix_contacts__created", "contacts", ["organization_id", "created_at", "id"], unique=False)
     op.create_index("ix_contacts__updated", "contacts", ["organization_id", "updated_at", "id"], unique=False)
+    op.create_index("ix_contacts__owner", "contacts", ["organization_id", "owner_member_id", "id"], unique=False)
+    op.create_index(
+        "ix_contacts__merged_into",
+        "contacts",
+        ["organization_id", "merged_into"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
 
 
 def _exchange_rates() -> None:
@@ -526,6 +571,12 @@ def _donor_status_changes() -> None:
         ["organization_id", "contact_id", "id"],
         unique=False,
     )
+    op.create_index(
+        "ix_donor_status_changes__timeline",
+        "donor_status_changes",
+        ["organization_id", "contact_id", "changed_at", "id"],
+        unique=False,
+    )
 
 
 def _donor_summaries() -> None:
@@ -677,6 +728,12 @@ def _recurring_plans() -> None:
         "ix_recurring_plans__provider_plan_id", "recurring_plans", ["organization_id", "provider_plan_id"], unique=False
     )
     op.create_index(
+        "ix_recurring_plans__timeline",
+        "recurring_plans",
+        ["organization_id", "contact_id", "status_at", "id"],
+        unique=False,
+    )
+    op.create_index(
         "uq_recurring_plans__provider",
         "recurring_plans",
         ["organization_id", "connection_id", "provider_plan_id"],
@@ -733,6 +790,7 @@ def _deals() -> None:
     op.create_index("ix_deals__owner", "deals", ["organization_id", "owner_member_id", "id"], unique=False)
     op.create_index("ix_deals__stage", "deals", ["organization_id", "stage_id", "id"], unique=False)
     op.create_index("ix_deals__status", "deals", ["organization_id", "status", "id"], unique=False)
+    op.create_index("ix_deals__timeline", "deals", ["organization_id", "contact_id", "created_at", "id"], unique=False)
 
 
 def _gifts() -> None:
@@ -870,6 +928,13 @@ def _gifts() -> None:
     op.create_index("ix_gifts__received", "gifts", ["organization_id", "received_at", "id"], unique=False)
     op.create_index("ix_gifts__status", "gifts", ["organization_id", "status", "received_at", "id"], unique=False)
     op.create_index(
+        "ix_gifts__timeline",
+        "gifts",
+        ["organization_id", "contact_id", "received_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("superseded_by IS NULL"),
+    )
+    op.create_index(
         "ix_gifts__superseded",
         "gifts",
         ["organization_id", "superseded_by"],
@@ -974,6 +1039,10 @@ def _messages() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("list", sa.Text(), nullable=True),
+        sa.Column("legal_basis", sa.Text(), nullable=True),
+        sa.Column("consent_event_id", sa.Uuid(), nullable=True),
         sa.Column("contact_id", sa.Uuid(), nullable=False),
         sa.Column("gift_id", sa.Uuid(), nullable=True),
         sa.Column("dedupe_key", sa.Text(collation="C"), nullable=False),
@@ -994,6 +1063,10 @@ def _messages() -> None:
             "state IN ('queued', 'sending', 'sent', 'suppressed', 'canceled', 'failed', 'bounced', 'unknown')",
             name=op.f("ck_messages__state"),
         ),
+        sa.CheckConstraint(
+            "state = 'suppressed' OR legal_basis IS NOT NULL OR consent_event_id IS NOT NULL",
+            name=op.f("ck_messages__permitted"),
+        ),
         sa.ForeignKeyConstraint(
             ["organization_id", "contact_id"],
             ["contacts.organization_id", "contacts.id"],
@@ -1013,6 +1086,9 @@ def _messages() -> None:
     op.create_index("ix_messages__created", "messages", ["organization_id", "created_at", "id"], unique=False)
     op.create_index("ix_messages__gift", "messages", ["organization_id", "gift_id"], unique=False)
     op.create_index("ix_messages__state", "messages", ["organization_id", "state", "id"], unique=False)
+    op.create_index(
+        "ix_messages__timeline", "messages", ["organization_id", "contact_id", "created_at", "id"], unique=False
+    )
 
 
 def _payment_entries() -> None:
@@ -1132,7 +1208,7 @@ PROTECTED = {
     "appeals": "SELECT, INSERT, UPDATE, DELETE",
     "contact_external_ids": "SELECT, INSERT, UPDATE, DELETE",
     "contact_keys": "SELECT, INSERT, UPDATE, DELETE",
-    "donor_status_changes": "SELECT, INSERT",
+    "donor_status_changes": "SELECT, INSERT, UPDATE (contact_id)",
     "donor_summaries": "SELECT, INSERT, UPDATE, DELETE",
     "pipeline_stages": "SELECT, INSERT, UPDATE, DELETE",
     "recurring_plans": "SELECT, INSERT, UPDATE, DELETE",
@@ -1213,12 +1289,12 @@ def upgrade() -> None:
     _api_keys()
     _audit_events()
     _campaigns()
-    _contacts()
     _exchange_rates()
     _funds()
     _idempotency_keys()
     _jobs()
     _members()
+    _contacts()
     _payment_connections()
     _pipelines()
     _rfm_borders()

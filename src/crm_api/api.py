@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from crm_api.audit import endpoints as audit_events
 from crm_api.auth.api_keys import endpoints as api_keys
 from crm_api.campaigns import endpoints as campaigns
 from crm_api.campaigns.appeals import endpoints as appeals
 from crm_api.communications.deliveries import endpoints as messages
 from crm_api.contacts import endpoints as contacts
+from crm_api.contacts.batch import endpoints as contact_batches
+from crm_api.contacts.consents import endpoints as consents
+from crm_api.contacts.custom_fields import endpoints as custom_fields
+from crm_api.contacts.dedupe import endpoints as dedupe
+from crm_api.contacts.households import endpoints as households
+from crm_api.contacts.interactions import endpoints as interactions
+from crm_api.contacts.privacy import endpoints as privacy
+from crm_api.contacts.relationships import endpoints as relationships
+from crm_api.contacts.timeline import endpoints as timeline
+from crm_api.documents import endpoints as documents
 from crm_api.donations.funds import endpoints as funds
 from crm_api.donations.gifts import endpoints as gifts
 from crm_api.donations.recurring import endpoints as recurring
 from crm_api.idempotency.boundary import Route
+from crm_api.intake.deliveries import endpoints as intake
+from crm_api.intake.sources import endpoints as intake_sources
 from crm_api.organizations import endpoints as organizations
 from crm_api.organizations.members import endpoints as members
 from crm_api.organizations.rates import endpoints as rates
@@ -22,12 +35,25 @@ from crm_api.payments.inbox import endpoints as inbox
 from crm_api.pipelines import endpoints as pipelines
 from crm_api.pipelines.deals import endpoints as deals
 from crm_api.scoring import endpoints as scoring
+from crm_api.tasks import endpoints as tasks
+from crm_api.transfers.exports import endpoints as exports
+from crm_api.transfers.imports import endpoints as imports
 
 ROUTERS = (
     contacts.routes,
+    contact_batches.routes,
     gifts.routes,
     inbox.routes,
     scoring.routes,
+    consents.routes,
+    privacy.routes,
+    custom_fields.routes,
+    households.routes,
+    relationships.routes,
+    timeline.routes,
+    interactions.routes,
+    tasks.routes,
+    documents.routes,
     funds.routes,
     recurring.routes,
     campaigns.routes,
@@ -35,12 +61,18 @@ ROUTERS = (
     pipelines.routes,
     deals.routes,
     messages.routes,
+    dedupe.routes,
     connections.routes,
+    intake.routes,
+    intake_sources.routes,
     organizations.routes,
     members.routes,
     rates.routes,
     api_keys.routes,
     jobs.routes,
+    imports.routes,
+    exports.routes,
+    audit_events.routes,
 )
 
 

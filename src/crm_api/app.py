@@ -17,9 +17,11 @@ from crm_api.api import all_routes, include_routers, methods_of
 from crm_api.auth.oidc import OidcVerifier
 from crm_api.auth.principal import Authenticator
 from crm_api.docs_page import add_docs
+from crm_api.documents.storage import FileStore
 from crm_api.guard import require_safe_role
 from crm_api.health import add_health
 from crm_api.idempotency.boundary import Services
+from crm_api.intake.sources.directory import Directory as IntakeDirectory
 from crm_api.kit import http, problems
 from crm_api.kit.body import escape
 from crm_api.kit.crypto import Vault
@@ -44,6 +46,8 @@ def build_services(settings: Settings, database: Database) -> Services:
         check_responses=settings.check_responses,
         vault=vault,
         directory=Directory(database, vault),
+        intake=IntakeDirectory(database, vault),
+        files=FileStore(settings, vault),
         settings=settings,
     )
 
@@ -59,6 +63,14 @@ class Application(FastAPI):
             plain = not self.user_middleware and not self._native_telemetry.enabled()
             self._dispatcher = Dispatcher(all_routes() if plain else ())
         return None if scope.get("root_path") else self._dispatcher.find(scope["method"], scope["path"])
+
+    def body_cap(self, method: str, path: str) -> int | None:
+        """How large a body may be where the route says so itself (forms with a file, batches); nothing elsewhere."""
+        for route in all_routes():
+            own = route.max_body_bytes
+            if own is not None and method in (route.methods or ()) and route.path_regex.match(path):
+                return own
+        return None
 
     def build_middleware_stack(self) -> ASGIApp:
         """Without Starlette's outermost layer: it answers what nobody caught in plain text, and the edge in ours."""
@@ -134,6 +146,8 @@ def asgi(settings: Settings | None = None) -> ASGIApp:
 
 
 def _render(request: Request, problem: problems.Problem) -> Response:
+    if isinstance(problem, problems.Moved):
+        problem = problem.on(request.method, request.url.path, request.url.query)
     return Response(
         problems.render(problem, request.scope.get("crm.request_id", "")),
         status_code=problem.status,

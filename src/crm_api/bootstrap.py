@@ -7,6 +7,7 @@ from uuid import UUID
 
 from crm_api.auth.api_keys.service import issue_key
 from crm_api.auth.scopes import ALL_SCOPES
+from crm_api.contacts.relationships.service import seed_types
 from crm_api.kit.db import Actor, Database, Tenant
 from crm_api.organizations.service import create_organization, new_tenant
 from crm_api.registry import load_registry
@@ -41,5 +42,6 @@ async def make_organization(
     tenant = new_tenant(mode=mode, currency=currency, timezone=timezone, language=language)
     async with database.write(tenant, COMMAND_LINE) as session:
         await create_organization(session, name=name)
+        seed_types(session)
         _, token = issue_key(session, name="First key", scopes=sorted(ALL_SCOPES), kind="secret", expires_at=None)
     return NewOrganization(tenant, token)

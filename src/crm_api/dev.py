@@ -136,6 +136,7 @@ class Dev:
         self.say = say
         self.folder = options.data_dir.resolve()
         self.mail = self.folder / "mail"
+        self.files = self.folder / "files"
         self.state_file = self.folder / "dev.json"
         self._children: list[Child] = []
         self._stop = asyncio.Event()
@@ -152,6 +153,7 @@ class Dev:
             self._wipe()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.mail.mkdir(exist_ok=True)
+        self.files.mkdir(mode=0o700, exist_ok=True)
         self.say("Starting Postgres and Valkey …")
         embedded: Embedded | None = None
         try:
@@ -171,6 +173,7 @@ class Dev:
     def _wipe(self) -> None:
         self.state_file.unlink(missing_ok=True)
         shutil.rmtree(self.mail, ignore_errors=True)
+        shutil.rmtree(self.files, ignore_errors=True)
 
     async def _with(self, embedded: Embedded) -> int:
         state = _remembered(self.state_file)
@@ -222,6 +225,7 @@ class Dev:
             "CRM_HOST": "127.0.0.1",
             "CRM_PORT": str(self.options.port),
             "CRM_MAIL_URL": f"file://{quote(str(self.mail))}",
+            "CRM_FILES_URL": f"file://{quote(str(self.files))}",
         }
         return {**defaults, **os.environ, **fixed}
 

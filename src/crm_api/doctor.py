@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from crm_api.documents.storage import FileStore, FilesUnset
 from crm_api.guard import trouble_of
 from crm_api.kit.crypto import Vault
 from crm_api.kit.db import Database
+from crm_api.kit.problems import Unavailable
 from crm_api.settings import Settings
 
 
@@ -29,6 +31,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings += await _database(settings)
     findings.append(await _redis(settings))
     findings.append(await _mail(settings))
+    findings.append(await _files(settings))
     return findings
 
 
@@ -104,6 +107,19 @@ async def _redis(settings: Settings) -> Finding:
     finally:
         await client.aclose()
     return Finding(name, True, "answers")
+
+
+async def _files(settings: Settings) -> Finding:
+    name = "CRM_FILES_URL"
+    try:
+        await FileStore(settings, Vault([])).probe()
+    except FilesUnset as error:
+        return Finding(name, False, str(error))
+    except Unavailable:
+        return Finding(
+            name, False, "no file can be written, read and deleted there; check rights, region, endpoint and keys"
+        )
+    return Finding(name, True, "files can be written, read and deleted")
 
 
 async def _mail(settings: Settings) -> Finding:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from crm_api.api import all_routes
 from crm_api.auth.scopes import SCOPES
 from crm_api.idempotency.boundary import Route
+from crm_api.kit import uploads
 from crm_api.kit.reply import dumps
 
 DESCRIPTION = """Headless, API-first CRM for charities and nonprofits.
@@ -26,21 +27,34 @@ pages: follow `next_cursor`. Every POST takes an `Idempotency-Key`. Errors are R
 _TAGS = {
     "api keys": "Credentials of programs; secrets are shown once.",
     "appeals": "Solicitations inside a campaign.",
+    "audit events": "Who did what, when; names of changed fields, never their values.",
     "campaigns": "Fundraising efforts with goal and dates.",
+    "consents": "What people said about being contacted, and the way out of every list.",
     "contacts": "People and organizations, in any script.",
+    "custom fields": "An organization's own typed fields of contacts.",
     "deals": "Asks on their way through a pipeline.",
+    "documents": "Files attached to contacts, and links to their content.",
     "donations": "Gifts; status and balances follow from their payment entries.",
+    "duplicates": "Candidates, the review queue, match rules, merges and their undoing.",
     "exchange rates": "Rates into the organization's currency.",
     "funds": "The purposes gifts are restricted to.",
     "health": "Whether the service can work.",
+    "households": "People who share an address and a greeting.",
+    "intake": "Forms, telephony, lead ads and bots: their sources, and what they sent.",
+    "interactions": "Calls, meetings, messages, visits and notes, with everybody who took part.",
+    "imports": "Files with contacts: tried row by row, written, paused, taken back.",
+    "exports": "Records written into files: CSV, XLSX, JSON Lines.",
     "jobs": "The durable work that follows from what happened.",
     "members": "People who sign in, and their roles.",
     "messages": "Letters and what became of each.",
     "organization": "The tenant, and a test organization's clock.",
     "payments": "Connections to providers, their webhooks, and the inbox.",
     "pipelines": "Moves management: stages from identifying to stewarding.",
+    "privacy": "Erasing people, and giving them all that is kept of them.",
     "recurring plans": "Donors' standing promises to give.",
+    "relationships": "Typed links between contacts, read from both sides; affiliations.",
     "scoring": "Donors' totals, status with reasons, and RFM.",
+    "tasks": "What somebody is to do, for whom, until when.",
 }
 _TITLES = {
     400: "The request cannot be read",
@@ -50,7 +64,8 @@ _TITLES = {
     409: "The state of things forbids it now",
     412: "The resource has changed since the ETag was read",
     413: "The body is too large",
-    415: "The body is not JSON",
+    415: "The body is of another content type than this route takes",
+    416: "Range asks for bytes that the file does not have",
     422: "The input is wrong; `errors` says where",
     429: "The rate limit is used up",
     500: "An error on our side",
@@ -65,6 +80,7 @@ _NAMES = {
     412: "PreconditionFailed",
     413: "PayloadTooLarge",
     415: "UnsupportedMediaType",
+    416: "RangeNotSatisfiable",
     422: "Invalid",
     429: "TooManyRequests",
     500: "InternalError",
@@ -141,6 +157,7 @@ def install(app: FastAPI) -> None:
 
 def _bodies(routes: list[Route]) -> list[type[BaseModel]]:
     found = {route.body_model.model.__name__: route.body_model.model for route in routes if route.body_model}
+    found |= {route.form.model.__name__: route.form.model for route in routes if route.form}
     return [found[name] for name in sorted(found)]
 
 
@@ -168,6 +185,9 @@ def build(app: FastAPI) -> dict[str, Any]:
     for route in routes:
         if route.body_model is not None and route.body_model.media_type == "application/merge-patch+json":
             _without_null_defaults(schemas[route.body_model.model.__name__])
+        if route.form is not None:
+            name = route.form.model.__name__
+            schemas[name] = uploads.described(route.form.model, schemas[name])
     _add_examples(schemas)
     schemas["Problem"] = _PROBLEM
     document["components"]["responses"] = _responses()
@@ -181,7 +201,7 @@ def build(app: FastAPI) -> dict[str, Any]:
             "description": "An API key, or a token of a configured OpenID Connect issuer with X-Organization-Id.",
         }
     }
-    document["tags"] = [{"name": name, "description": _TAGS[name]} for name in sorted(_tags(document))]
+    document["tags"] = [{"name": name, "description": _TAGS.get(name, "")} for name in sorted(_tags(document))]
     document["x-scopes"] = SCOPES
     by_operation = {route.operation_id: route for route in routes}
     for item in document["paths"].values():
@@ -198,7 +218,8 @@ def _tags(document: dict[str, Any]) -> set[str]:
 def _declare_problems(operation: dict[str, Any], route: Route | None) -> None:
     kept = {status: value for status, value in operation["responses"].items() if status != "422"}
     for status in route.problem_statuses() if route is not None else [500, 503]:
-        kept.setdefault(str(status), {"$ref": f"#/components/responses/{_NAMES[status]}"})
+        if str(status) not in kept or (route is not None and not route.responses.get(status)):
+            kept[str(status)] = {"$ref": f"#/components/responses/{_NAMES[status]}"}
     for status, value in kept.items():
         if status.startswith("2"):
             value["headers"] = {name: _header(name) for name in _headers_of(status, route)}

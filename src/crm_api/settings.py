@@ -53,6 +53,16 @@ class Settings(BaseSettings):
     mail_url: str = ""
     """``smtp://``, ``smtp+starttls://``, ``smtps://user:password@host:port`` or ``file:///directory``."""
     mail_from: str = "donations@example.org"
+    files_url: str = ""
+    """Where files are kept: ``file:///directory`` or ``s3://bucket/prefix``. Needed before anybody can upload one."""
+    files_endpoint: str = ""
+    """Of an S3-compatible store that is not Amazon's, such as ``https://minio.example.org``."""
+    files_region: str = ""
+    files_access_key_id: str = ""
+    """Empty: the credentials of the machine's role."""
+    files_secret_access_key: SecretStr = SecretStr("")
+    file_link_seconds: int = Field(300, ge=10, le=86_400)
+    """How long a link to a file's content works."""
     retry_url: str = ""
     """Where a donor whose payment failed can try again; ``{gift_id}`` and ``{campaign}`` are filled in."""
     job_lease_seconds: float = 30.0

@@ -12,7 +12,7 @@ import threading
 from importlib import import_module
 
 _NEEDED = {
-    "serve": ("crm_api.asgi", "crm_api.protocol", "uvloop", "uvicorn.lifespan.on"),
+    "serve": ("crm_api.asgi", "uvloop", "uvicorn.lifespan.on"),
     "worker": ("crm_api.worker", "arq.worker", "crm_api.communications.channels.factory"),
 }
 

@@ -19,6 +19,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import text
 
+from crm_api.documents.storage import FileStore
 from crm_api.guard import require_safe_role
 from crm_api.kit import clock, http
 from crm_api.kit.crypto import Vault
@@ -50,6 +51,7 @@ class WorkerRunner(Runner):
 
     settings: Settings
     vault: Vault
+    files: FileStore
 
 
 class Worker:
@@ -69,6 +71,7 @@ class Worker:
         )
         self.runner.settings = settings
         self.runner.vault = Vault([key.get_secret_value() for key in settings.secret_keys])
+        self.runner.files = FileStore(settings, self.runner.vault)
         self._tenants: dict[UUID, tuple[float, Tenant]] = {}
         self._lanes = asyncio.Semaphore(_LANES)
         self._turns: dict[UUID, asyncio.Task[None]] = {}

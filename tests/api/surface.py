@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from crm_api.app import create_app
+from crm_api.contacts.consents.unsubscribe import Ticket, make_token
+from crm_api.kit.crypto import Vault
 from crm_api.settings import Settings
 from tests.support.world import World
 
@@ -47,6 +50,8 @@ class Operation:
     """Name of the request body's schema."""
     parameters: list[dict[str, Any]] = field(hash=False)
     raw: dict[str, Any] = field(hash=False, repr=False)
+    form: str | None = None
+    """Name of the schema of a form with a file; `body` is None then."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -84,6 +89,7 @@ def operations() -> list[Operation]:
             media_type = next(iter(content), None)
             schema = content[media_type]["schema"] if media_type else {}
             name = schema.get("$ref", "").rpartition("/")[2] or None
+            form = name if media_type == "multipart/form-data" else None
             found.append(
                 Operation(
                     method.upper(),
@@ -91,9 +97,10 @@ def operations() -> list[Operation]:
                     raw["operationId"],
                     raw.get("x-scope"),
                     media_type,
-                    name,
+                    None if form else name,
                     raw.get("parameters", []),
                     raw,
+                    form,
                 )
             )
     return found
@@ -111,7 +118,13 @@ class Planted:
 
     def url(self, operation: Operation, **changes: str) -> str:
         """The operation's path with the ids of what was planted."""
-        return operation.path.format(**{**self.ids, **changes})
+        path = operation.path.format(**{**self.ids, **changes})
+        needed = [one for one in operation.parameters if one["in"] == "query" and one.get("required")]
+        query = {
+            one["name"]: one["schema"].get("enum", [one["schema"].get("examples", ["newsletter"])[0]])[0]
+            for one in needed
+        }
+        return f"{path}?{urllib.parse.urlencode(query)}" if query else path
 
     def body(self, operation: Operation) -> Any:
         """A body that the operation accepts: its schema's own example, with ids of what was planted."""
@@ -124,9 +137,102 @@ class Planted:
             for name, value in body.items():
                 if name in self.ids and value is not None and name.endswith("_id"):
                     body[name] = self.ids[name]
+                elif name == "from" and isinstance(value, list):
+                    body[name] = [self.ids["mergeable"]]
                 else:
                     body[name] = self.fitted(value)
+        if isinstance(body, list):
+            return [self.fitted(item) for item in body]
         return body
+
+
+async def plant_document(world: World, contact_id: str) -> Any:
+    """A text file attached to a contact."""
+    file = ("notes.txt", "Нотатки про зустріч".encode(), "text/plain")
+    return await world.call("POST", "/v1/documents", expect=201, data={"contact_id": contact_id}, files={"file": file})
+
+
+async def plant_transfers(world: World) -> dict[str, str]:
+    """An import that was tried, and an export."""
+    file = ("people.csv", "given_name,email\nМарія,maria@example.org\n".encode(), "text/csv")
+    made = await world.call("POST", "/v1/imports", expect=202, data={"kind": "contacts"}, files={"file": file})
+    export = await world.post("/v1/exports", {"resource": "contacts"}, expect=202)
+    return {"import_id": made["id"], "bulk_export_id": export["id"]}
+
+
+async def plant_duplicates(world: World) -> dict[str, str]:
+    """A merge, a batch of one, a pair that waits for review, a sweep, match rules; and a contact to merge."""
+    name = {"given_name": "Тарас", "family_name": "Бульба"}
+    survivor, retired, mergeable = [await world.post("/v1/contacts", name) for _ in range(3)]
+    merge = await world.post(f"/v1/contacts/{survivor['id']}/merge", {"from": [retired["id"]]})
+    twin = {"given_name": "Марко", "family_name": "Вовчок", "birth_date": "1983-12-22"}
+    for _ in range(2):
+        await world.post("/v1/contacts", {**twin, "on_match": "queue"})
+    pairs = (await world.get("/v1/duplicates", params={"state": "open"}))["data"]
+    await world.put("/v1/duplicate-rules", {"largest_block": 50})
+    sweep = await world.post("/v1/duplicates/sweeps", expect=202)
+    batch = await world.post("/v1/merges/batch", {"merges": [{"into": merge["id"], "from": merge["id"]}]}, expect=202)
+    return {
+        "merge_id": merge["id"],
+        "batch_id": batch["id"],
+        "duplicate_id": pairs[0]["id"],
+        "sweep_id": sweep["id"],
+        "mergeable": mergeable["id"],
+    }
+
+
+async def plant_circles(world: World, contact_id: str) -> dict[str, str]:
+    """A custom field, an archived one with a value, a household with a way to name it, a relationship."""
+    fields = [
+        await world.post("/v1/custom-fields", {"key": key, "label": key, "type": "text", "filterable": True})
+        for key in ("hobby", "former")
+    ]
+    await world.patch(f"/v1/contacts/{contact_id}", {"custom": {"hobby": "chess", "former": "gone"}})
+    await world.patch(f"/v1/custom-fields/{fields[1]['id']}", {"status": "archived"})
+    while (await world.get(f"/v1/custom-fields/{fields[1]['id']}"))["run"]["state"] != "succeeded":
+        await asyncio.sleep(0.05)  # it waits for the transactions of other tests on this server
+        await world.drain()
+    household = await world.post("/v1/households", {"members": [{"contact_id": contact_id}]})
+    await world.put("/v1/household-patterns/uk", {"conjunction": " і "})
+    organization = await world.contact(kind="organization", organization_name="Red Cross", emails=[])
+    lasting = {"type": "employee", "from_contact_id": contact_id, "to_contact_id": organization["id"]}
+    relationship = await world.post("/v1/relationships", lasting)
+    kind = await world.post(
+        "/v1/relationship-types", {"code": "mentor", "name": "mentor of", "reciprocal_name": "mentee of"}
+    )
+    return {
+        "custom_field_id": fields[0]["id"],
+        "household_id": household["id"],
+        "language": "uk",
+        "relationship_id": relationship["id"],
+        "relationship_type_id": kind["id"],
+        "from_contact_id": contact_id,
+        "to_contact_id": organization["id"],
+    }
+
+
+async def plant_intake(world: World) -> dict[str, str]:
+    """A form, a bot that listens at the planted address, and what somebody wrote to it."""
+    form = await world.post("/v1/intake-sources", {"kind": "form", "name": "Help us"})
+    bot = await world.post("/v1/intake-sources", {"kind": "telegram", "name": "Bot", "bot_username": "fund_bot"})
+    message = {
+        "message_id": 1,
+        "from": {"id": 77, "is_bot": False, "first_name": "Марія"},
+        "chat": {"id": 77, "type": "private"},
+        "date": 1760000000,
+        "text": "Добрий день",
+    }
+    headers = {"X-Telegram-Bot-Api-Secret-Token": bot["issued"]["secret_token"], "Authorization": ""}
+    path = f"/v1/intake/telegram/{bot['id']}"
+    await world.post(path, {"update_id": 1, "message": message}, expect=200, headers=headers)
+    delivery = (await world.get("/v1/intake-deliveries"))["data"][0]
+    return {
+        "form_id": form["id"],
+        "source_id": bot["id"],
+        "kind": "telegram",
+        "path_secret": "no-secret-of-a-bot",
+        "delivery_id": delivery["id"],
+    }
 
 
 async def plant(world: World) -> Planted:
@@ -150,6 +256,15 @@ async def plant(world: World) -> Planted:
     gift = await world.donation(
         contact["id"], fund_id=fund["id"], campaign_id=campaign["id"], external_ids=external_ids
     )
+    consent = await world.post(
+        f"/v1/contacts/{contact['id']}/consents",
+        {"purpose": "newsletter", "channel": "email", "status": "granted", "legal_basis": "consent"},
+    )
+    leaving = await world.contact(given_name="Leaving", emails=[{"address": "leaving@example.org"}])
+    export = await world.post(f"/v1/contacts/{contact['id']}/subject-export", expect=202)
+    erasure = await world.post(f"/v1/contacts/{leaving['id']}/erasure", {"confirm": True}, expect=202)
+    vault = Vault([key.get_secret_value() for key in world.settings.secret_keys])
+    ticket = Ticket(world.id, UUID(contact["id"]), "newsletter", None)
     member = await world.post("/v1/members", {"email": "olena@fund.example", "role": "fundraiser"})
     key = await world.post("/v1/api-keys", {"name": "Website", "scopes": ["contacts:read"]})
     rate = {"source_currency": "USD", "target_currency": "UAH", "rate": "41.25", "rate_date": "2026-11-22"}
@@ -157,8 +272,38 @@ async def plant(world: World) -> Planted:
     for name in ("customer_subscription_created", "payment_intent_succeeded_usd"):
         fixture = json.loads((FIXTURES / f"{name}.json").read_text())
         await world.stripe_sends(json.loads(fixture["request"]["body_raw"]))
+    document = await plant_document(world, contact["id"])
+    interaction = await world.post(
+        "/v1/interactions",
+        {
+            "kind": "note",
+            "body": "Хоче звіт про зимову кампанію",
+            "participants": [{"contact_id": contact["id"], "role": "about"}, {"member_id": member["id"]}],
+            "mentions": [member["id"]],
+            "campaign_id": campaign["id"],
+            "external_ref": {"system": "old-crm", "id": "I1"},
+        },
+    )
+    task = await world.post(
+        "/v1/tasks",
+        {
+            "title": "Надіслати звіт",
+            "contact_id": contact["id"],
+            "assignee_id": member["id"],
+            "deal_id": deal["id"],
+            "interaction_id": interaction["id"],
+        },
+    )
+    duplicates = await plant_duplicates(world)
+    circles = await plant_circles(world, contact["id"])
+    transfers = await plant_transfers(world)
+    intake = await plant_intake(world)
     await world.drain()
     ids = {
+        **intake,
+        **duplicates,
+        **circles,
+        **transfers,
         "contact_id": contact["id"],
         "system": "old-crm",
         "external_id": "42",
@@ -171,15 +316,25 @@ async def plant(world: World) -> Planted:
         "donation_id": gift["id"],
         "member_id": member["id"],
         "owner_member_id": member["id"],
+        "assignee_id": member["id"],
+        "interaction_id": interaction["id"],
+        "task_id": task["id"],
         "key_id": key["id"],
+        "document_id": document["id"],
+        "file_token": (await world.post(f"/v1/documents/{document['id']}/links"))["url"].rpartition("/")[2],
         "provider": "stripe",
         "connection_id": await world.stripe_connection(),
+        "consent_event_id": consent["id"],
+        "export_id": export["id"],
+        "erasure_id": erasure["id"],
+        "ticket": make_token(vault, ticket),
     }
     for name, path in (
         ("event_id", "/v1/payments/inbox"),
         ("job_id", "/v1/jobs"),
         ("message_id", "/v1/messages"),
         ("plan_id", "/v1/recurring-plans"),
+        ("audit_event_id", "/v1/audit-events"),
     ):
         ids[name] = (await world.get(path))["data"][0]["id"]
     return Planted(world, ids)

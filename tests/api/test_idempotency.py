@@ -136,8 +136,8 @@ async def test_every_post_takes_a_key(world: World) -> None:
     planted.ids["job_id"] = (await world.jobs(state="due"))[0]["id"]
     changes = {"code": "another", "email": "another@fund.example", "address": "another@example.org", "id": "43"}
     for operation in operations():
-        if operation.method != "POST" or operation.public:
-            continue
+        if operation.method != "POST" or operation.public or operation.media_type == "multipart/form-data":
+            continue  # forms with a file: test_forms
         body = json.dumps({**planted.body(operation)}) if operation.body else ""
         for name, value in changes.items():
             for old in ("winter-2026-letter", "winter-2026", "winter", "olena@example.org", "42"):
@@ -151,7 +151,7 @@ async def test_every_post_takes_a_key(world: World) -> None:
         assert first.status < 300, f"{operation}: {first.status} {first.text}"
         assert second.headers["idempotency-replayed"] == "true", operation
         assert second.status == first.status
-        assert second.json() == ({**first.json(), "key": None} if "key" in first.json() else first.json())
+        assert second.json() == ({**first.json(), "key": None} if "last_four" in first.json() else first.json())
         assert second.headers.get("location") == first.headers.get("location")
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm_api.kit.listing import _CURSOR_KEY
+from crm_api.kit.cursors import _CURSOR_KEY
 from tests.api.surface import Planted, operations
 from tests.support.services import Services
 from tests.support.world import World, open_world
@@ -253,7 +253,7 @@ async def test_contacts_are_found_by_what_they_are_known_by(world: World) -> Non
         assert await found(**query) == {olena["id"]}, query
     assert await found(q="ნინო") == {nino["id"]}
     assert await found(kind="person") == both
-    for query in ({"tag": "FRIEND"}, {"email": "olena@example.or"}, {"q": "лена"}, {"role": "donor"}, {"city": "Lviv"}):
+    for query in ({"tag": "FRIEND"}, {"email": "olena@example.or"}, {"q": "ена"}, {"role": "donor"}, {"city": "Lviv"}):
         assert await found(**query) == set(), query
     rows = await walk(world, "/v1/contacts", limit="1", kind="person", sort="created_at")
     assert [row["id"] for row in rows] == [olena["id"], nino["id"]]

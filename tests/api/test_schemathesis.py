@@ -21,7 +21,7 @@ import pytest
 import schemathesis
 from schemathesis.engine import events, from_schema
 
-from crm_api.contacts.schemas import clean_email, clean_phone
+from crm_api.contacts.parts import clean_email, clean_phone
 from crm_api.kit import clock, money
 from tests.api.surface import document, plant
 from tests.support.world import World
@@ -47,15 +47,6 @@ def _fits(check: Callable[[Any], Any], value: Any) -> bool:
     return True
 
 
-def _storable(value: Any, depth: int = 0) -> bool:
-    """Any JSON is allowed in `custom`, with whole numbers of 64 bits and 32 levels at most."""
-    if isinstance(value, dict):
-        return depth < 20 and all(len(name) <= 64 and _storable(item, depth + 1) for name, item in value.items())
-    if isinstance(value, list):
-        return depth < 20 and all(_storable(item, depth + 1) for item in value)
-    return not isinstance(value, int) or abs(value) < 2**63
-
-
 _FORMS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "currency": (money.exponent, "USD"),
     "source_currency": (money.exponent, "USD"),
@@ -79,7 +70,7 @@ def _obey_forms(value: Any) -> None:
             elif isinstance(item, float) and item.is_integer():
                 value[name] = int(item)  # JSON Schema calls 2.0 a whole number
             elif name == "custom":
-                value[name] = item if _storable(item) else {}
+                value[name] = {}  # takes what the organization has defined
                 continue
             _obey_forms(value[name])
     elif isinstance(value, list):
@@ -108,6 +99,17 @@ def _obey_body(operation: str, body: dict[str, Any]) -> None:
         body |= {"provider": "stripe", "credentials": {"webhook_secret": "whsec_x"}}
     elif operation == "payment_connections_update":
         body.pop("credentials", None)
+    elif operation == "custom_fields_create":
+        body |= {"type": "text", "choices": []}
+    elif operation == "custom_fields_update":
+        body.pop("choices", None)  # no code twice
+    elif operation in {"relationships_create", "relationships_update"}:
+        body.pop("since", None)  # not after until
+        body.pop("until", None)
+    elif operation == "household_patterns_put":
+        body.clear()  # placeholders are a grammar of their own
+    elif operation in {"households_create", "households_update"}:
+        body.pop("address", None)  # a season has both ends
     elif operation == "deals_create":
         body.pop("stage_id", None)  # of that pipeline
     for stage in [body, *(body.get("stages") or [])] if operation.startswith("pipeline") else []:

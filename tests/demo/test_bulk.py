@@ -19,7 +19,7 @@ LONG_AGO = datetime(2020, 2, 3, 4, 5, tzinfo=UTC)
 
 
 async def give(session: WriteSession, currency: str = "USD") -> None:
-    contact = create_contact(session, ContactCreate.model_validate({"emails": [{"address": "a@example.org"}]}))
+    contact = await create_contact(session, ContactCreate.model_validate({"emails": [{"address": "a@example.org"}]}))
     body = {"contact_id": contact["id"], "amount": {"amount": 500, "currency": currency}, "received_at": LONG_AGO}
     await record_by_hand(session, DonationCreate.model_validate(body))
 

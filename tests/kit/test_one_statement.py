@@ -84,7 +84,7 @@ async def ear(database_url: str, world: World) -> AsyncIterator[Ear]:
 
 async def test_a_new_contact_is_one_trip(world: World, ear: Ear) -> None:
     async with ear.database.write(world.tenant) as session:
-        create_contact(session, ContactCreate(given_name="Олена", tags=["a", "b"]))
+        await create_contact(session, ContactCreate(given_name="Олена", tags=["a", "b"]))
     (statement,) = ear.said
     assert statement.startswith("WITH _tenant AS MATERIALIZED")
     (found,) = (await world.get("/v1/contacts", params={"tag": "b"}))["data"]

@@ -172,6 +172,7 @@ async def test_the_intent_the_charge_and_the_checkout_are_one_gift_with_the_dono
 async def test_a_bad_signature_is_refused_and_nothing_is_written(world: World, name: str) -> None:
     (step,) = steps(name)
     connection = await ready(world, step)
+    await world.drain()  # schedules that the frozen clock has passed
     before = await counted(world)
     body, headers = step["request"]["body_raw"].encode(), step["request"]["headers"]
     answer = await world.deliver(connection, body, headers, expect=400)
@@ -180,7 +181,7 @@ async def test_a_bad_signature_is_refused_and_nothing_is_written(world: World, n
     assert await counted(world) == before
     assert await world.drain() == 0
     assert await counted(world) == before
-    assert before["provider_events"] == before["jobs"] == before["gifts"] == 0
+    assert before["provider_events"] == before["gifts"] == 0
 
 
 async def counted(world: World) -> dict[str, int]:

@@ -32,12 +32,14 @@ STRIPE_SECRET = "whsec_of_the_tests"
 
 def make_settings(database_url: str, mail: Path, **changes: Any) -> Settings:
     """Settings of the tests: every answer is checked against its declared model."""
+    Path(f"{mail}-files").mkdir(exist_ok=True)
     values: dict[str, Any] = {
         "environment": "test",
         "database_url": database_url,
         "redis_url": "",
         "secret_keys": [SecretStr(SECRET_KEY)],
         "mail_url": f"file://{mail}",
+        "files_url": f"file://{mail}-files",
         "check_responses": True,
         "access_log": False,
         "job_retry_base_seconds": 0.01,
@@ -100,6 +102,10 @@ class World:
         """Add a contact."""
         body = {"given_name": "Олена", "family_name": "Шевченко", "emails": [{"address": "olena@example.org"}]}
         return await self.post("/v1/contacts", {**body, **changes})
+
+    async def contact_refused(self, **changes: Any) -> Any:
+        """The problem that adding a contact with these members meets."""
+        return await self.post("/v1/contacts", {"given_name": "Олена", **changes}, expect=422)
 
     async def donation(self, contact_id: str | None, amount: int = 2500, currency: str = "USD", **more: Any) -> Any:
         """Record a gift by hand."""

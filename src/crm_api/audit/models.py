@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
+from crm_api.kit.personal import ACCOUNTABILITY, retain
 from crm_api.kit.tables import APPEND_ONLY, document, instant, string, tenant_table
 
 audit_events = tenant_table(
@@ -17,5 +18,8 @@ audit_events = tenant_table(
     document("fields", null=True),
     string("request_id", null=True),
     Index("ix_audit_events__resource", "organization_id", "resource", "resource_id", "id"),
+    Index("ix_audit_events__at", "organization_id", "at", "id"),
+    Index("ix_audit_events__actor", "organization_id", "actor_id", "id"),
     privileges=APPEND_ONLY,
+    personal=retain(where="t.resource = 'contact' AND t.resource_id = ANY(:names)", ground=ACCOUNTABILITY, until="at"),
 )

@@ -1,13 +1,25 @@
-"""Recording changes, in the transaction that makes them."""
+"""Recording changes, in the transaction that makes them, and reading what was recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
 
 from crm_api.audit.models import audit_events
 from crm_api.kit import clock
-from crm_api.kit.db import WriteSession
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
+from crm_api.kit.problems import NotFound
+
+_READ = ("id", "at", "actor_kind", "actor_id", "action", "resource", "resource_id", "fields", "request_id")
+_GET = prepare(
+    select(audit_events).where(
+        audit_events.c.organization_id == bindparam("organization_id"), audit_events.c.id == bindparam("id")
+    )
+)
 
 
 def record(
@@ -27,3 +39,16 @@ def record(
         fields=None if fields is None else sorted(fields),
         request_id=actor.request_id or None,
     )
+
+
+def to_read(row: RowLike) -> dict[str, Any]:
+    """An event as the API shows it."""
+    return {name: row[name] for name in _READ}
+
+
+async def get_event(session: ReadSession, event_id: UUID) -> Row:
+    """One event, or 404."""
+    row = await session.fetch_row(_GET, id=event_id)
+    if row is None:
+        raise NotFound("There is no such audit event.")
+    return row

@@ -12,10 +12,20 @@ SCOPES: dict[str, str] = {
     "contacts:read": "Read contacts",
     "contacts:read_sensitive": "Read beneficiary-sensitive fields of contacts",
     "contacts:write": "Create and change contacts",
+    "privacy:read": "Read privacy settings, plans of erasures, erasures and subject exports",
+    "privacy:write": "Change privacy settings, erase people, export all that is kept of them",
+    "tasks:read": "Read tasks",
+    "tasks:write": "Create, change and complete tasks",
+    "documents:read": "Read documents and make links to their content",
+    "documents:write": "Attach, change and delete documents",
+    "custom_fields:write": "Define, change, archive and erase custom fields",
     "donations:read": "Read gifts, recurring plans and funds",
     "donations:write": "Record gifts, refunds and funds",
     "payments:read": "Read payment connections and the inbox of provider events",
     "payments:write": "Connect payment providers and replay events",
+    "intake:read": "Read sources of intake and what they sent",
+    "intake:write": "Connect forms, telephony, lead ads and bots, and replay deliveries",
+    "forms:submit": "Send filled-in forms (publishable keys may have it)",
     "campaigns:read": "Read campaigns and appeals",
     "campaigns:write": "Create and change campaigns and appeals",
     "pipelines:read": "Read pipelines and deals",
@@ -23,21 +33,44 @@ SCOPES: dict[str, str] = {
     "scoring:read": "Read donor profiles and scores",
     "scoring:write": "Change scoring rules and start rebuilds",
     "messages:read": "Read letters and their delivery state",
+    "audit:read": "Read who did what, when",
+    "exports:read": "See exports and download their files",
+    "exports:write": "Write records into files in bulk (with the read scope of what is exported)",
     "jobs:read": "Read background work",
     "jobs:write": "Retry background work",
     "donations:intend": "Start a donation from a public page (publishable keys)",
 }
 ALL_SCOPES = frozenset(SCOPES) - {"donations:intend"}
-PUBLISHABLE_SCOPES = frozenset({"donations:intend"})
+PUBLISHABLE_SCOPES = frozenset({"donations:intend", "forms:submit"})
 
-_READS = frozenset(scope for scope in ALL_SCOPES if scope.endswith(":read"))
+_READS = frozenset(scope for scope in ALL_SCOPES if scope.endswith(":read")) - {"privacy:read", "audit:read"}
 ROLE_SCOPES: dict[str, frozenset[str]] = {
     "owner": ALL_SCOPES,
     "admin": ALL_SCOPES,
     "fundraiser": (_READS - {"api_keys:read", "members:read", "payments:read"})
-    | {"contacts:write", "donations:write", "campaigns:write", "pipelines:write"},
-    "volunteer_coordinator": frozenset({"organization:read", "contacts:read", "contacts:write", "campaigns:read"}),
-    "finance": (_READS - {"api_keys:read", "members:read"}) | {"donations:write", "payments:write", "jobs:write"},
+    | {
+        "contacts:write",
+        "donations:write",
+        "campaigns:write",
+        "pipelines:write",
+        "exports:write",
+        "tasks:write",
+        "documents:write",
+    },
+    "volunteer_coordinator": frozenset(
+        {
+            "organization:read",
+            "contacts:read",
+            "contacts:write",
+            "campaigns:read",
+            "tasks:read",
+            "tasks:write",
+            "documents:read",
+            "documents:write",
+        }
+    ),
+    "finance": (_READS - {"api_keys:read", "members:read"})
+    | {"donations:write", "payments:write", "jobs:write", "exports:write", "tasks:write", "documents:write"},
     "viewer": frozenset(
         {"organization:read", "contacts:read", "donations:read", "campaigns:read", "pipelines:read", "scoring:read"}
     ),

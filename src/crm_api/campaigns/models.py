@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 
+from crm_api.kit.personal import nobody
 from crm_api.kit.tables import day, instant, minor, number, one_of, string, tenant_table
 
 STATUSES = ("planned", "active", "completed", "canceled")
@@ -26,4 +27,5 @@ campaigns = tenant_table(
     CheckConstraint("(goal_amount IS NULL) = (goal_currency IS NULL) AND goal_amount > 0", name="goal"),
     UniqueConstraint("organization_id", "code"),
     Index("ix_campaigns__created", "organization_id", "created_at", "id"),
+    personal=nobody("the organization's own efforts and goals"),
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from crm_api.communications.deliveries import service
 from crm_api.communications.facts import LetterQueued
+from crm_api.contacts.privacy.facts import ContactErased
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
-from crm_api.kit.db import WriteSession
+from crm_api.kit.db import Tenant, WriteSession
 from crm_api.outbox.facts import Job, Registry, Subscriber
 
 _SETTLED = {"succeeded", "partially_refunded"}
@@ -46,8 +49,20 @@ def _wants(fact: GiftRecorded | GiftChanged) -> bool:
     return fact.contact_id is not None and bool(_of_fact(fact))
 
 
+async def remove_letters(runner: Any, tenant: Tenant, job: Job) -> None:
+    """Remove the files that letters to an erased person were written as, where letters are written as files."""
+    folder = runner.settings.mail_directory
+    if folder is not None:
+        ids = [UUID(one) for one in job.payload["contact_ids"]]
+        for message_id in await service.messages_to(runner.database.read(tenant), ids):
+            await asyncio.to_thread((folder / f"{message_id}.eml").unlink, missing_ok=True)
+    async with runner.write(tenant) as session:
+        await runner.finish(session, job)
+
+
 def register(registry: Registry) -> None:
     """Subscribe to facts."""
+    registry.subscribe(Subscriber("communications.remove_letters", (ContactErased,), outside=remove_letters))
     registry.subscribe(
         Subscriber("communications.write_letter", (GiftRecorded, GiftChanged), handle=write_letter, wants=_wants)
     )

@@ -8,11 +8,14 @@ from uuid import UUID
 from fastapi import Path, Request, Response
 
 from crm_api.contacts import repository, service
+from crm_api.contacts.custom_fields.filters import resolve
+from crm_api.contacts.dedupe.arrivals import create_or_match, upsert_or_match
 from crm_api.contacts.fields import CONTACTS
 from crm_api.contacts.schemas import ContactCreate, ContactPage, ContactPatch, ContactRead
+from crm_api.contacts.search import read_contacts
 from crm_api.idempotency.boundary import IfMatch, json_body, list_query, reads, router, writes
 from crm_api.kit.db import ReadSession, WriteSession
-from crm_api.kit.listing import ListQuery, read_page
+from crm_api.kit.listing import ListQuery
 from crm_api.kit.problems import NotFound
 from crm_api.kit.reply import created, reply
 
@@ -21,14 +24,22 @@ System = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9]
 ExternalIdPath = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/]+$")]
 
 
-@routes.post("/v1/contacts", operation_id="contacts_create", status_code=201, response_model=ContactRead)
+@routes.post(
+    "/v1/contacts",
+    operation_id="contacts_create",
+    status_code=201,
+    response_model=ContactRead,
+    responses={200: {"model": ContactRead, "description": "The contact that was there already (on_match=return)"}},
+)
 async def contacts_create(
     session: Annotated[WriteSession, writes("contacts:write")],
     body: Annotated[ContactCreate, json_body(ContactCreate)],
 ) -> Response:
-    """Add a person or an organization."""
-    contact = service.create_contact(session, body)
-    return created(contact, f"/v1/contacts/{contact['id']}")
+    """Add a person or an organization. `on_match` says what to do where it may be there already."""
+    contact, is_new = await create_or_match(session, body)
+    if is_new:
+        return created(contact, f"/v1/contacts/{contact['id']}")
+    return reply(contact, version=contact["version"], headers={"Location": f"/v1/contacts/{contact['id']}"})
 
 
 @routes.get("/v1/contacts", operation_id="contacts_list", response_model=ContactPage)
@@ -36,8 +47,11 @@ async def contacts_list(
     session: Annotated[ReadSession, reads("contacts:read")],
     query: Annotated[ListQuery, list_query(CONTACTS)],
 ) -> Response:
-    """List contacts, newest first, filtered by e-mail, phone, city, tag, role or beginnings of names (`q`)."""
-    return await read_page(session, CONTACTS, query, service.to_read)
+    """List contacts, newest first, or the best matches of `q` first, filtered by e-mail, phone, city, tag, role and by
+    filterable fields of the organization's own (`custom.<key>`, `custom.<key>[gte]`)."""
+    scopes = session.actor.scopes
+    query = await resolve(session, query)
+    return await read_contacts(session, query, lambda row: service.to_read(row, scopes))
 
 
 @routes.get(
@@ -52,7 +66,7 @@ async def contacts_get_by_external_id(
     row = await repository.by_external_id(session, system, external_id)
     if row is None:
         raise NotFound("No contact has this external id.")
-    return reply(service.to_read(row), version=row["version"])
+    return reply(service.to_read(row, session.actor.scopes), version=row["version"])
 
 
 @routes.put(
@@ -68,7 +82,7 @@ async def contacts_upsert_by_external_id(
     body: Annotated[ContactCreate, json_body(ContactCreate)],
 ) -> Response:
     """Create the contact with this id in another system, or change it: members not sent stay as they are."""
-    contact, is_new = await service.upsert_by_external_id(session, system, external_id, body)
+    contact, is_new = await upsert_or_match(session, system, external_id, body)
     if is_new:
         return created(contact, f"/v1/contacts/{contact['id']}")
     return reply(contact, version=contact["version"])
@@ -80,7 +94,7 @@ async def contacts_get(
 ) -> Response:
     """One contact."""
     row = await service.get_contact(session, contact_id)
-    return reply(service.to_read(row), version=row["version"])
+    return reply(service.to_read(row, session.actor.scopes), version=row["version"])
 
 
 @routes.patch("/v1/contacts/{contact_id}", operation_id="contacts_update", response_model=ContactRead)

@@ -18,3 +18,10 @@ class ContactUpdated(Fact):
 
     contact_id: UUID
     fields: tuple[str, ...] = ()
+
+
+class ContactsLoaded(Fact):
+    """Many contacts were added, changed or taken back at once; `what` says by what (``import:<id>``, ``batch:<id>``).
+    It stands for all of them: no fact of a single contact is recorded beside it."""
+
+    what: str

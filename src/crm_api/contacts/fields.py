@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from crm_api.contacts.keys import birthday
+from crm_api.contacts.keys import fold_email as fold_email
 from crm_api.contacts.models import contact_keys, contacts
+from crm_api.contacts.query import parse
 from crm_api.kit.fields import Catalogue, Field
-from crm_api.kit.names import fold, words
-
-
-def fold_email(address: str) -> str:
-    """The form e-mails are compared in: the whole address case-folded."""
-    return fold(address)
+from crm_api.kit.names import fold
 
 
 def _phone(text: str) -> str:
     return "+" + "".join(letter for letter in text if letter.isdecimal())
 
 
-_LAST = "\U0010ffff"
+def _handle(text: str) -> str:
+    network, colon, handle = text.partition(":")
+    if not (network and colon and handle):
+        raise ValueError("takes network:handle, such as telegram:olena")
+    return f"{network.lower()}:{fold(handle)}"
 
 
-def _search(text: str) -> list[tuple[str, str, str]]:
-    """The key ranges that every word of a search must fall into."""
-    found: list[tuple[str, str, str]] = []
-    for part in text.split()[:6]:
-        if "@" in part:
-            found.append(("email", fold_email(part), fold_email(part) + _LAST))
-        elif part.startswith("+") and len(_phone(part)) > 4:
-            found.append(("phone", _phone(part), _phone(part) + _LAST))
-        else:
-            found += [("word", word, word + _LAST) for word in words(part) if len(word) >= 2]
-    if not found:
-        raise ValueError("needs at least one word of two letters")
+def _external(text: str) -> str:
+    system, colon, code = text.partition(":")
+    if not (system and colon and code):
+        raise ValueError("takes system:id, such as legacy:A-17")
+    return f"{code} {system}"
+
+
+def _birthday(text: str) -> str:
+    found = birthday(f"--{text}")
+    if found is None:
+        raise ValueError("takes a month and a day, such as 05-17")
     return found
 
 
@@ -40,14 +41,18 @@ CONTACTS = Catalogue(
     default_sort="-id",
     key_table=contact_keys,
     key_owner="contact_id",
+    hidden=contacts.c.merged_into,
+    relevance=Field("relevance", "text"),
+    custom=Field("custom", "custom", description="`custom.<key>`: a filterable field of the organization's own."),
     fields=(
         Field("id", "uuid", contacts.c.id, sortable=True),
         Field(
             "q",
             "words",
-            normalize=_search,
+            normalize=parse,
             sensitivity="donor_sensitive",
-            description="Beginnings of names in any order and script, an e-mail or a phone number.",
+            description="Words of names, or their beginnings, in any order and script, one typo allowed; an e-mail, "
+            "a phone number, an external id, a city. Without `sort` the best matches come first.",
         ),
         Field(
             "email",
@@ -76,6 +81,29 @@ CONTACTS = Catalogue(
         Field("country", "key", key_kind="country", normalize=str.upper, description="ISO 3166 code of any address."),
         Field("tag", "key", key_kind="tag", description="A tag, as written."),
         Field("role", "key", key_kind="role", description="A role, such as donor."),
+        Field(
+            "handle",
+            "key",
+            key_kind="handle",
+            normalize=_handle,
+            sensitivity="donor_sensitive",
+            description="A messenger or social handle, as `network:handle`.",
+        ),
+        Field(
+            "external_id",
+            "key",
+            key_kind="external",
+            normalize=_external,
+            description="An id in another system, as `system:id`.",
+        ),
+        Field(
+            "birthday",
+            "key",
+            key_kind="birthday",
+            normalize=_birthday,
+            sensitivity="donor_sensitive",
+            description="Month and day of birth, as `05-17`.",
+        ),
         Field("kind", "choice", contacts.c.kind, choices=("person", "organization")),
         Field("created_at", "instant", contacts.c.created_at, sortable=True),
         Field("updated_at", "instant", contacts.c.updated_at, sortable=True),

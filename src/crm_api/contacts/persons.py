@@ -55,14 +55,14 @@ def told_by_payment(
 
 
 def _phones(number: str | None) -> list[dict[str, Any]]:
-    return [{"number": number, "label": None, "is_primary": True}] if number else []
+    return [{"number": number, "label": None, "is_primary": True, "status": "valid"}] if number else []
 
 
 def _places(country: str | None, city: str | None) -> list[dict[str, Any]]:
     if not country and not city:
         return []
-    blank = dict.fromkeys(("line1", "line2", "region", "postal_code", "label"))
-    return [{**blank, "city": city, "country": country, "is_primary": True}]
+    blank = dict.fromkeys(("line1", "line2", "region", "postal_code", "label", "season_from", "season_until"))
+    return [{**blank, "city": city, "country": country, "is_primary": True, "status": "unverified"}]
 
 
 def _emails(

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, bindparam, func, select, text
 
-from crm_api.contacts.fields import fold_email
+from crm_api.contacts.keys import fold_email
+from crm_api.contacts.keys import key_rows as key_rows
 from crm_api.contacts.models import contact_external_ids, contact_keys, contacts
-from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
-from crm_api.kit.names import fold, words
+from crm_api.contacts.words import learn_words
+from crm_api.kit import clock
+from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 
 _ORG: Any = bindparam("organization_id")
 GET = prepare(select(contacts).where(contacts.c.organization_id == _ORG, contacts.c.id == bindparam("id")))
@@ -50,7 +52,10 @@ _BY_EMAILS = prepare(
     .limit(20)
 )
 _DROP_KEYS = prepare(
-    text("DELETE FROM contact_keys WHERE organization_id = :organization_id AND contact_id = :contact_id")
+    text(
+        "DELETE FROM contact_keys WHERE organization_id = :organization_id AND contact_id = :contact_id "
+        "AND NOT (kind >= 'custom:' AND kind < 'custom;')"  # those are written with the values of custom fields
+    )
 )
 _DROP_EXTERNAL_IDS = prepare(
     text(
@@ -63,7 +68,10 @@ _ADD_ROLE = prepare(
     text(
         """
         WITH changed AS (
-            UPDATE contacts SET roles = roles || to_jsonb(CAST(:role AS text)), version = version + 1, updated_at = :now
+            UPDATE contacts SET roles = roles || to_jsonb(CAST(:role AS text)),
+                role_details = role_details || jsonb_build_object(
+                    'role', CAST(:role AS text), 'stage', 'active', 'since', CAST(:today AS text), 'until', NULL),
+                version = version + 1, updated_at = :now
             WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
                 AND NOT roles @> to_jsonb(CAST(:role AS text))
             RETURNING id
@@ -76,21 +84,6 @@ _ADD_ROLE = prepare(
 _LOCK_NAME = prepare(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
 
 
-def key_rows(contact: RowLike) -> list[tuple[str, str]]:
-    """The keys a contact is found by: the one place that derives them."""
-    keys = [("email", fold_email(item["address"])) for item in contact["emails"]]
-    keys += [("phone", item["number"]) for item in contact["phones"]]
-    keys += [("city", fold(item["city"])) for item in contact["addresses"] if item.get("city")]
-    keys += [("country", item["country"]) for item in contact["addresses"] if item.get("country")]
-    keys += [("tag", tag) for tag in contact["tags"]]
-    keys += [("role", role) for role in contact["roles"]]
-    names = " ".join(
-        contact[name] for name in ("given_name", "middle_name", "family_name", "organization_name") if contact[name]
-    )
-    keys += [("word", word[:100]) for word in words(names)]
-    return list(dict.fromkeys(keys))
-
-
 def add(session: WriteSession, contact: Mapping[str, Any]) -> None:
     """Insert a whole contact with its keys, at the end of the transaction."""
     session.later(contacts, **contact)
@@ -100,8 +93,10 @@ def add(session: WriteSession, contact: Mapping[str, Any]) -> None:
 
 def add_keys(session: WriteSession, contact: Mapping[str, Any]) -> None:
     """Insert the key rows of a contact."""
-    for kind, value in key_rows(contact):
+    keys = key_rows(contact)
+    for kind, value in keys:
         session.later(contact_keys, kind=kind, value=value, contact_id=contact["id"])
+    learn_words(session, keys)
 
 
 def add_external_ids(session: WriteSession, contact: Mapping[str, Any], items: Sequence[Mapping[str, str]]) -> None:
@@ -135,7 +130,8 @@ async def drop_external_ids(session: WriteSession, contact_id: UUID, kept: list[
 
 async def add_role(session: WriteSession, contact_ids: Sequence[UUID], role: str) -> int:
     """Give many contacts a role, with its keys, in one statement; how many did not have it."""
-    return await session.execute(_ADD_ROLE, ids=list(contact_ids), role=role, now=session.now)
+    today = clock.local_date(session.now, session.tenant.timezone).isoformat()
+    return await session.execute(_ADD_ROLE, ids=list(contact_ids), role=role, now=session.now, today=today)
 
 
 async def by_external_id(session: ReadSession, system: str, external_id: str) -> Row | None:

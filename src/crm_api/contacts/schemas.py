@@ -2,102 +2,38 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
-import phonenumbers
-from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from crm_api.kit.schemas import Country, ExternalId, Input, Language, Name, Output, ShortText, Versioned
-
-
-def clean_email(address: str) -> str:
-    """The normalized address; `ValueError` when it is none. Asks no name server."""
-    try:
-        return validate_email(address.strip(), check_deliverability=False, allow_smtputf8=True).normalized
-    except EmailNotValidError:
-        raise ValueError("is not an e-mail address") from None
-
-
-def clean_phone(number: str) -> str:
-    """The number in E.164; `ValueError` when it is no possible international number."""
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        raise ValueError("is not a phone number in international form, such as +380501234567") from None
-    if not phonenumbers.is_possible_number(parsed):
-        raise ValueError("is not a possible phone number; check its length")
-    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
-
-
-def _custom(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(value) > 100:
-        raise ValueError("must not hold more than 100 members")
-    return value
-
-
-EmailAddress = Annotated[
-    str,
-    StringConstraints(min_length=3, max_length=254),
-    AfterValidator(clean_email),
-    Field(examples=["olena@example.org"]),
-]
-PhoneNumber = Annotated[
-    str,
-    StringConstraints(min_length=5, max_length=40),
-    AfterValidator(clean_phone),
-    Field(examples=["+380501234567"]),
-]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f,]+$")]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-Custom = Annotated[dict[Annotated[str, StringConstraints(max_length=64)], JsonValue], AfterValidator(_custom)]
-
-
-class Email(Input):
-    """An e-mail address of a contact."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"address": "olena@example.org", "is_primary": True}]})
-
-    address: EmailAddress
-    label: Label | None = None
-    is_primary: bool = False
-    status: Literal["valid", "bouncing", "invalid", "opted_out"] = "valid"
-
-
-class Phone(Input):
-    """A phone number of a contact, stored in E.164."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"number": "+380501234567", "label": "mobile"}]})
-
-    number: PhoneNumber
-    label: Label | None = None
-    is_primary: bool = False
-
-
-class Address(Input):
-    """A postal address of a contact."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"line1": "Khreshchatyk 1", "city": "Kyiv", "postal_code": "01001", "country": "UA"}]
-        }
-    )
-
-    line1: ShortText | None = None
-    line2: ShortText | None = None
-    city: ShortText | None = None
-    region: ShortText | None = None
-    postal_code: Annotated[str, StringConstraints(max_length=20)] | None = None
-    country: Country | None = None
-    label: Label | None = None
-    is_primary: bool = False
-
-
-Emails = Annotated[list[Email], Field(max_length=20)]
-Phones = Annotated[list[Phone], Field(max_length=20)]
-Addresses = Annotated[list[Address], Field(max_length=20)]
-ExternalIds = Annotated[list[ExternalId], Field(max_length=50)]
-Tags = Annotated[list[Tag], Field(max_length=100)]
+from crm_api.contacts.parts import (
+    Addresses,
+    AddressRead,
+    BirthDate,
+    Channel,
+    Custom,
+    EmailRead,
+    Emails,
+    ExternalIds,
+    Gender,
+    Greeting,
+    HandleRead,
+    Handles,
+    OtherNameRead,
+    OtherNames,
+    PhoneRead,
+    Phones,
+    PlainDay,
+    RoleDetailRead,
+    RoleDetails,
+    Roles,
+    Source,
+    SourceRead,
+    Tags,
+)
+from crm_api.kit.schemas import ExternalId, Input, Language, Name, Output, TimeZone, Versioned
 
 
 def _one_primary(items: list[Any]) -> list[dict[str, Any]]:
@@ -105,6 +41,11 @@ def _one_primary(items: list[Any]) -> list[dict[str, Any]]:
     dumped = [item.model_dump(mode="json") for item in items]
     primary = next((n for n, item in enumerate(dumped) if item["is_primary"]), 0)
     return [{**item, "is_primary": number == primary} for number, item in enumerate(dumped)]
+
+
+def _one_way_to_say_roles(body: ContactCreate | ContactPatch) -> None:
+    if body.roles is not None and body.role_details is not None:
+        raise ValueError("give roles (names) or role_details (with stages and dates), not both")
 
 
 class ContactCreate(Input):
@@ -134,24 +75,45 @@ class ContactCreate(Input):
     middle_name: Name | None = None
     family_name: Name | None = None
     organization_name: Name | None = None
+    other_names: OtherNames = []
+    salutation: Greeting | None = None
+    formal_greeting: Greeting | None = None
+    informal_greeting: Greeting | None = None
     emails: Emails = []
     phones: Phones = []
     addresses: Addresses = []
+    handles: Handles = []
     language: Language | None = None
+    timezone: TimeZone | None = None
+    birth_date: BirthDate | None = None
+    gender: Gender | None = None
+    preferred_channel: Channel | None = None
     external_ids: ExternalIds = []
     tags: Tags = []
+    roles: Roles | None = None
+    role_details: RoleDetails | None = None
+    owner_member_id: UUID | None = None
     custom: Custom = {}
     do_not_contact: bool = False
     deceased: bool = False
+    deceased_on: PlainDay | None = None
+    source: Source | None = None
+    on_match: Annotated[
+        Literal["create", "reject", "return", "queue"],
+        Field(
+            description="What to do where the contact may be there already: create it all the same; reject (409, with "
+            "the candidates); return the certain match, where there is one; create it and queue the pairs for review."
+        ),
+    ] = "create"
 
     @model_validator(mode="after")
     def _says_who(self) -> ContactCreate:
         if self.kind == "organization" and not self.organization_name:
             raise ValueError("an organization needs organization_name")
-        if not any(
-            (self.given_name, self.family_name, self.organization_name, self.emails, self.phones, self.external_ids)
-        ):
-            raise ValueError("give at least a name, an e-mail, a phone or an external id")
+        known = (self.given_name, self.family_name, self.organization_name, self.other_names, self.emails, self.phones)
+        if not any((*known, self.handles, self.external_ids)):
+            raise ValueError("give at least a name, an e-mail, a phone, a handle or an external id")
+        _one_way_to_say_roles(self)
         return self
 
     def stored(self) -> dict[str, Any]:
@@ -171,93 +133,109 @@ class ContactPatch(Input):
     middle_name: Name | None = None
     family_name: Name | None = None
     organization_name: Name | None = None
+    other_names: OtherNames | None = None
+    salutation: Greeting | None = None
+    formal_greeting: Greeting | None = None
+    informal_greeting: Greeting | None = None
     emails: Emails | None = None
     phones: Phones | None = None
     addresses: Addresses | None = None
+    handles: Handles | None = None
     language: Language | None = None
+    timezone: TimeZone | None = None
+    birth_date: BirthDate | None = None
+    gender: Gender | None = None
+    preferred_channel: Channel | None = None
     external_ids: ExternalIds | None = None
     tags: Tags | None = None
+    roles: Roles | None = None
+    role_details: RoleDetails | None = None
+    owner_member_id: UUID | None = None
     custom: Custom | None = None
     do_not_contact: bool | None = None
     deceased: bool | None = None
+    deceased_on: PlainDay | None = None
+
+    @model_validator(mode="after")
+    def _says_once(self) -> ContactPatch:
+        _one_way_to_say_roles(self)
+        return self
 
     def stored(self) -> dict[str, Any]:
         """Column values of the members that were sent."""
         return stored_parts(self, self.model_fields_set)
 
 
+_LISTS_WITH_PRIMARY = frozenset({"emails", "phones", "addresses", "handles"})
 _REQUIRED: dict[str, Any] = {"kind": "person", "do_not_contact": False, "deceased": False, "custom": {}}
 
 
+def _roles_said(value: Any, *, sent: bool) -> Any:
+    if value is None:
+        return [] if sent else None
+    return [item if isinstance(item, str) else item.model_dump(mode="json") for item in value]
+
+
 def stored_parts(body: ContactCreate | ContactPatch, names: set[str]) -> dict[str, Any]:
-    """Column values of some members of a body."""
+    """Column values of some members of a body; `roles` and `role_details` are left as they were said."""
     values: dict[str, Any] = {}
     for name in type(body).model_fields:
-        if name not in names:
+        if name not in names or name == "on_match":
             continue
         value = getattr(body, name)
-        if name in {"emails", "phones", "addresses"}:
+        if name in _LISTS_WITH_PRIMARY:
             value = _one_primary(value or [])
         elif name == "external_ids":
             value = list({(e.system, e.id): e.model_dump() for e in value or []}.values())
         elif name == "tags":
             value = list(dict.fromkeys(value or []))
+        elif name == "other_names":
+            value = [item.model_dump() for item in value or []]
+        elif name in {"roles", "role_details"}:
+            value = _roles_said(value, sent=isinstance(body, ContactPatch))
+        elif name == "source" and value is not None:
+            value = value.model_dump()
         elif value is None:
             value = _REQUIRED.get(name)
         values[name] = value
     return values
 
 
-class EmailRead(Output):
-    """An e-mail address of a contact."""
-
-    address: str
-    label: str | None
-    is_primary: bool
-    status: str
-
-
-class PhoneRead(Output):
-    """A phone number in E.164."""
-
-    number: str
-    label: str | None
-    is_primary: bool
-
-
-class AddressRead(Output):
-    """A postal address."""
-
-    line1: str | None
-    line2: str | None
-    city: str | None
-    region: str | None
-    postal_code: str | None
-    country: str | None
-    label: str | None
-    is_primary: bool
-
-
 class ContactRead(Versioned):
-    """A contact."""
+    """A contact. `roles` are the current ones of `role_details`; `latin_name` is the name in Latin letters, given or
+    transliterated."""
 
     kind: str
     display_name: str
+    latin_name: str | None
     given_name: str | None
     middle_name: str | None
     family_name: str | None
     organization_name: str | None
+    other_names: list[OtherNameRead]
+    salutation: str | None
+    formal_greeting: str | None
+    informal_greeting: str | None
     emails: list[EmailRead]
     phones: list[PhoneRead]
     addresses: list[AddressRead]
+    handles: list[HandleRead]
     language: str | None
+    timezone: str | None
+    birth_date: str | None
+    gender: str | None
+    preferred_channel: str | None
     external_ids: list[ExternalId]
     tags: list[str]
     roles: list[str]
+    role_details: list[RoleDetailRead]
+    owner_member_id: UUID | None
     custom: dict[str, JsonValue]
     do_not_contact: bool
     deceased: bool
-    source: str | None
+    deceased_on: date | None
+    source: SourceRead | None
+    erased_at: datetime | None
 
 
 class ContactPage(Output):

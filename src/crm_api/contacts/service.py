@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from crm_api.audit.service import record
-from crm_api.contacts import repository
+from crm_api.contacts import repository, roles
+from crm_api.contacts.custom_fields import service as custom_fields
 from crm_api.contacts.facts import ContactCreated, ContactUpdated
 from crm_api.contacts.models import contacts
-from crm_api.contacts.persons import Person, told_by_payment
-from crm_api.contacts.schemas import ContactCreate, ContactPatch
+from crm_api.contacts.parts import SourceRead
+from crm_api.contacts.schemas import ContactCreate, ContactPatch, ContactRead
+from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.kit.names import full_name
-from crm_api.kit.problems import Invalid, NotFound
+from crm_api.kit.problems import Conflict, Invalid, Moved, NotFound
+from crm_api.kit.scripts import latin_name
 from crm_api.kit.updates import check_version, update_row
+from crm_api.organizations.service import contact_roles
 from crm_api.outbox.service import emit
 
-_READ = (
-    "id", "kind", "display_name", "given_name", "middle_name", "family_name", "organization_name", "emails", "phones",
-    "addresses", "language", "external_ids", "tags", "roles", "custom", "do_not_contact", "deceased", "source",
-    "version", "created_at", "updated_at",
-)  # fmt: skip
+READ_SENSITIVE = "contacts:read_sensitive"
+LISTS = ("other_names", "emails", "phones", "addresses", "handles", "external_ids", "tags", "roles", "role_details")
+_NO_SOURCE: dict[str, Any] = dict.fromkeys(SourceRead.model_fields)
+_READ = tuple(name for name in ContactRead.model_fields if name != "custom")
 
 
-def to_read(row: RowLike) -> dict[str, Any]:
-    """A contact as the API shows it."""
-    return {name: row[name] for name in _READ}
+def to_read(row: RowLike, scopes: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A contact as the API shows it to somebody with these scopes."""
+    contact = {name: row[name] for name in _READ}
+    contact["custom"] = row["custom"] | row["custom_sensitive"] if READ_SENSITIVE in scopes else row["custom"]
+    return contact
+
+
+def latin(values: RowLike) -> str | None:
+    """The contact's name in Latin letters: the one it gave, else transliterated; nothing where it has no name."""
+    given = next((name for name in values["other_names"] if name["type"] == "latin"), None)
+    if given is not None:
+        return full_name(given["given_name"], given["middle_name"], given["family_name"]) or given["organization_name"]
+    name = full_name(values["given_name"], values["middle_name"], values["family_name"]) or values["organization_name"]
+    return latin_name(name, values["language"]) if name else None
 
 
 def display_name(values: RowLike) -> str:
@@ -38,69 +53,123 @@ def display_name(values: RowLike) -> str:
     name = full_name(values["given_name"], values["middle_name"], values["family_name"]) or values["organization_name"]
     if name:
         return str(name)
-    for part, member in (("emails", "address"), ("phones", "number")):
+    for part, member in (("emails", "address"), ("phones", "number"), ("handles", "handle")):
         if values[part]:
             return str(values[part][0][member])
     return "Unnamed"
 
 
-def create_contact(session: WriteSession, body: ContactCreate, *, source: str = "api") -> dict[str, Any]:
-    """Add a contact; as the API shows it."""
-    return _add(session, body.stored(), source=source)
+async def create_contact(session: WriteSession, body: ContactCreate, *, source: str = "api") -> dict[str, Any]:
+    """Add a contact; as the API shows it. `source` is the channel of its first touch where the body names none."""
+    values = await _with_roles(session, body.stored(), ())
+    return add_contact(session, await custom_fields.for_new(session, values), source=source)
 
 
-def _add(session: WriteSession, values: dict[str, Any], *, source: str) -> dict[str, Any]:
-    contact: dict[str, Any] = {
-        "id": new_id(),
-        **values,
-        "roles": [],
-        "source": source,
-        "version": 1,
-        "created_at": session.now,
-        "updated_at": session.now,
-    }
-    contact["display_name"] = display_name(contact)
+def add_contact(session: WriteSession, values: dict[str, Any], *, source: str) -> dict[str, Any]:
+    """Insert a contact with these column values and whatever follows from them."""
+    contact = new_row(values, now=session.now, source=source)
     repository.add(session, contact)
+    custom_fields.add_keys(session, contact)
     record(session, "contact.created", "contact", contact["id"])
     emit(session, ContactCreated(contact_id=contact["id"]))
-    return to_read(contact)
+    return to_read(contact, session.actor.scopes)
+
+
+_DEFAULTS: dict[str, Any] = {
+    str(name): [] if name in LISTS else None
+    for name in contacts.c.keys()  # noqa: SIM118 (columns, not names, are what iterating gives)
+    if name not in {"organization_id", "kind", "display_name", "do_not_contact", "deceased"}
+} | {"custom": {}, "custom_sensitive": {}, "do_not_contact": False, "deceased": False}
+
+
+def new_row(values: Mapping[str, Any], *, now: datetime, source: str) -> dict[str, Any]:
+    """The whole row of a new contact. Pure but for its id."""
+    contact: dict[str, Any] = {
+        **_DEFAULTS,
+        **values,
+        "id": new_id(),
+        "source": values.get("source") or {**_NO_SOURCE, "channel": source},
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    contact["deceased"] = contact["deceased"] or contact["deceased_on"] is not None
+    contact["display_name"] = display_name(contact)
+    contact["latin_name"] = latin(contact)
+    return contact
+
+
+async def _with_roles(
+    session: WriteSession, values: dict[str, Any], before: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The values with `roles` and `role_details` as they are stored, whichever of them was said."""
+    names, details = values.pop("roles", None), values.pop("role_details", None)
+    if names is None and details is None:
+        return values
+    today = clock.local_date(session.now, session.tenant.timezone).isoformat()
+    after = roles.from_names(names, before, today) if names is not None else roles.tidy(details)
+    said = {item["role"] for item in after} - {item["role"] for item in before}
+    if said:
+        roles.check_known(said, await contact_roles(session), "roles" if names is not None else "role_details")
+    return {**values, "role_details": after, "roles": roles.current(after, today)}
 
 
 async def get_contact(session: ReadSession, contact_id: UUID) -> Row:
-    """One contact, or 404."""
-    row = await session.fetch_row(repository.GET, id=contact_id)
+    """One contact, or 404; one that was merged is `Moved` to the survivor."""
+    return _living(await session.fetch_row(repository.GET, id=contact_id))
+
+
+async def lock_contact(session: WriteSession, contact_id: UUID) -> Row:
+    """One contact, locked for this transaction, or 404; one that was merged is `Moved` to the survivor."""
+    row = _living(await repository.lock(session, contact_id))
+    if row["erased_at"] is not None:
+        raise Conflict("This person was erased: nothing can be recorded of them any more.", code="contact_erased")
+    return row
+
+
+def _living(row: Row | None) -> Row:
     if row is None:
         raise NotFound("There is no such contact.")
+    if row["merged_into"] is not None:
+        raise Moved(row["id"], row["merged_into"])
     return row
+
+
+async def survivor_of(session: ReadSession, contact_id: UUID) -> UUID | None:
+    """The contact itself, the one it was merged into, or nothing where there is no such contact."""
+    row = await session.fetch_row(repository.GET, id=contact_id)
+    return None if row is None else UUID(str(row["merged_into"] or row["id"]))
 
 
 async def patch_contact(
     session: WriteSession, contact_id: UUID, body: ContactPatch, *, expected: int | None = None
 ) -> dict[str, Any]:
     """Apply a merge patch; the contact as it is now."""
-    row = await repository.lock(session, contact_id)
-    if row is None:
-        raise NotFound("There is no such contact.")
+    row = await lock_contact(session, contact_id)
     check_version(row["version"], expected)
-    return await _change(session, row, body.stored())
+    changes = await _with_roles(session, body.stored(), row["role_details"])
+    return await change_contact(session, row, await custom_fields.for_changed(session, row, changes))
 
 
-async def _change(session: WriteSession, row: Row, changes: dict[str, Any]) -> dict[str, Any]:
+async def change_contact(session: WriteSession, row: Row, changes: dict[str, Any]) -> dict[str, Any]:
     """Write changed columns of a locked contact with their keys."""
-    if "custom" in changes:
-        changes["custom"] = _merged(row["custom"], changes["custom"])
+    if changes.get("deceased_on") is not None:
+        changes["deceased"] = True
+    elif changes.get("deceased") is False:
+        changes["deceased_on"] = None
     changes = {name: value for name, value in changes.items() if value != row[name]}
     if not changes:
-        return to_read(row)
+        return to_read(row, session.actor.scopes)
     after = {**dict(row), **changes}
     if after["kind"] == "organization" and not after["organization_name"]:
         raise Invalid.at("/organization_name", "missing", "An organization needs organization_name.")
-    shown = display_name(after)
-    if shown != row["display_name"]:
-        changes["display_name"] = after["display_name"] = shown
+    derived = {"display_name": display_name(after), "latin_name": latin(after)}
+    changes |= {name: value for name, value in derived.items() if value != row[name]}
     after = {**dict(await update_row(session, contacts, row["id"], changes, expected=None))}
     if repository.key_rows(after) != repository.key_rows(row):
         await repository.replace_keys(session, after)
+    if changes.keys() & {"custom", "custom_sensitive"}:
+        await custom_fields.replace_keys(session, row, after)
     if "external_ids" in changes:
         before = {(item["system"], item["id"]) for item in row["external_ids"]}
         await repository.drop_external_ids(session, row["id"], after["external_ids"])
@@ -108,21 +177,7 @@ async def _change(session: WriteSession, row: Row, changes: dict[str, Any]) -> d
         repository.add_external_ids(session, after, fresh)
     record(session, "contact.updated", "contact", row["id"], fields=changes)
     emit(session, ContactUpdated(contact_id=row["id"], fields=tuple(sorted(changes))))
-    return to_read(after)
-
-
-def _merged(before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """RFC 7396 merge of the custom members."""
-    after = dict(before)
-    for name, value in patch.items():
-        if value is None:
-            after.pop(name, None)
-        elif isinstance(value, dict):
-            known = after.get(name)
-            after[name] = _merged(known if isinstance(known, dict) else {}, value)
-        else:
-            after[name] = value
-    return after
+    return to_read(after, session.actor.scopes)
 
 
 async def upsert_by_external_id(
@@ -135,97 +190,33 @@ async def upsert_by_external_id(
     await repository.lock_identity(session, f"external:{system}:{external_id}")
     own = {"system": system, "id": external_id}
     found = await repository.by_external_id(session, system, external_id)
-    values = body.stored()
     if found is None:
+        values = await _with_roles(session, body.stored(), ())
         values["external_ids"] = [own, *(item for item in values["external_ids"] if item != own)]
-        return _add(session, values, source="api"), True
+        return add_contact(session, await custom_fields.for_new(session, values), source="api"), True
     row = await repository.lock(session, found["id"])
     assert row is not None
-    sent = {name: value for name, value in values.items() if name in body.model_fields_set}
+    sent = {name: value for name, value in body.stored().items() if name in body.model_fields_set - {"source"}}
     if "external_ids" in sent:
         kept = list(row["external_ids"])
         sent["external_ids"] = kept + [item for item in sent["external_ids"] if item not in kept]
-    return await _change(session, row, sent), False
-
-
-async def resolve_payer(
-    session: WriteSession,
-    person: Person,
-    *,
-    contact_id: UUID | None,
-    customer: tuple[str, str] | None,
-    source: str,
-    emails: Sequence[str] = (),
-    given: Mapping[str, str] | None = None,
-) -> tuple[UUID | None, dict[str, str]]:
-    """The contact who paid, and what it has from this payment: named by our own id, by the provider's customer id, by
-    e-mail; else a new one.
-
-    Nothing to go by gives nothing: the gift stays without a contact. Two payments of one new donor at the same moment
-    wait for each other here, so that they find the same contact. Blank facts are filled in; what is there stays, unless
-    it came with this very payment (`given`) and nobody has changed it since: then a better statement takes its place.
-    """
-    known = given or {}
-    if customer is not None:
-        await repository.lock_identity(session, f"external:{customer[0]}:{customer[1]}")
-    if contact_id is not None and (row := await repository.lock(session, contact_id)) is not None:
-        return contact_id, await _fill(session, row, person, emails, customer, known)
-    if person.email is not None:
-        await repository.lock_identity(session, f"email:{person.email.casefold()}")
-    found = await repository.by_external_id(session, *customer) if customer else None
-    if found is None and person.email is not None:
-        same = await repository.by_emails(session, [person.email])
-        wanted = (person.name or "").casefold()
-        named = [row for row in same if wanted and row["display_name"].casefold() == wanted]
-        found = next(iter(named or same), None)
-    if found is not None:
-        row = await repository.lock(session, found["id"])
-        assert row is not None
-        return UUID(str(row["id"])), await _fill(session, row, person, emails, customer, known)
-    if person.email is None and person.name is None:
-        return None, dict(known)
-    values = ContactCreate.model_construct(kind="person").model_dump()
-    told, came = told_by_payment(values, person, emails, {})
-    values |= told
-    values["external_ids"] = [{"system": customer[0], "id": customer[1]}] if customer else []
-    added = _add(session, values, source=source)
-    await session.flush()  # the rest of this transaction refers to it
-    return UUID(str(added["id"])), came
-
-
-async def _fill(
-    session: WriteSession,
-    row: Row,
-    person: Person,
-    emails: Sequence[str],
-    customer: tuple[str, str] | None,
-    given: Mapping[str, str],
-) -> dict[str, str]:
-    changes, came = told_by_payment(row, person, emails, given)
-    own = {"system": customer[0], "id": customer[1]} if customer else None
-    if own and own not in row["external_ids"] and await repository.by_external_id(session, *own.values()) is None:
-        changes["external_ids"] = [*row["external_ids"], own]
-    await _change(session, row, changes)
-    return came
-
-
-async def find_customer(session: WriteSession, system: str, external_id: str) -> UUID | None:
-    """The contact with an id in another system; whoever is about to give it to a contact is waited for."""
-    await repository.lock_identity(session, f"external:{system}:{external_id}")
-    row = await repository.by_external_id(session, system, external_id)
-    return None if row is None else UUID(str(row["id"]))
+    sent = await custom_fields.for_changed(session, row, await _with_roles(session, sent, row["role_details"]))
+    return await change_contact(session, row, sent), False
 
 
 async def contact_exists(session: ReadSession, contact_id: UUID) -> bool:
-    """Whether there is such a contact."""
-    return await session.fetch_row(repository.GET, id=contact_id) is not None
+    """Whether there is such a contact, of whom anything may still be recorded."""
+    row = await session.fetch_row(repository.GET, id=contact_id)
+    return row is not None and row["erased_at"] is None
 
 
 async def add_role(session: WriteSession, contact_id: UUID, role: str) -> None:
     """Give the contact a role it does not have yet."""
     row = await repository.lock(session, contact_id)
     if row is not None and role not in row["roles"]:
-        await _change(session, row, {"roles": [*row["roles"], role]})
+        today = clock.local_date(session.now, session.tenant.timezone).isoformat()
+        details = [*row["role_details"], {"role": role, "stage": "active", "since": today, "until": None}]
+        await change_contact(session, row, {"roles": [*row["roles"], role], "role_details": details})
 
 
 async def add_role_to_many(session: WriteSession, contact_ids: Sequence[UUID], role: str) -> int:
@@ -239,4 +230,4 @@ async def set_email_status(session: WriteSession, contact_id: UUID, address: str
     if row is None:
         return
     emails = [{**item, "status": status} if item["address"] == address else item for item in row["emails"]]
-    await _change(session, row, {"emails": emails})
+    await change_contact(session, row, {"emails": emails})

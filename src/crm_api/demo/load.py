@@ -152,7 +152,7 @@ class _Loader:
             if donor.number in customers:
                 body["external_ids"] = [*body["external_ids"], {"system": "stripe", "id": donor.customer}]
             source = donor.source if donor.source != "website" else "api"
-            contact = create_contact(self.session, ContactCreate.model_validate(body), source=source)
+            contact = await create_contact(self.session, ContactCreate.model_validate(body), source=source)
             self.contacts[donor.number] = contact["id"]
             self.progress.advance(1)
         await self.session.flush()

@@ -91,7 +91,7 @@ def _person(rng: random.Random, number: int, taken: set[str]) -> Donor:
         "addresses": [{"city": city, "country": country}] if rng.random() < 0.86 else [],
         "language": culture["language"] if rng.random() < 0.94 else None,
         "tags": _tags(rng, habit),
-        "custom": {"preferred_channel": rng.choice(["email", "telegram", "phone"])} if rng.random() < 0.2 else {},
+        "preferred_channel": rng.choice(["email", "telegram", "phone"]) if rng.random() < 0.2 else None,
         "do_not_contact": rng.random() < 0.012,
         "deceased": habit == "faded" and rng.random() < 0.09,
         "external_ids": [{"system": "old-crm", "id": str(10_000 + number)}] if rng.random() < 0.25 else [],

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -26,10 +27,19 @@ from crm_api.kit.db import Database, ReadSession, WriteSession
 from crm_api.kit.direct import Handler, compile_endpoint
 from crm_api.kit.fields import Catalogue
 from crm_api.kit.listing import ListQuery, parse_list_query
-from crm_api.kit.problems import BadRequest, FieldError, Invalid, PreconditionFailed, TooManyRequests, UnsupportedMedia
+from crm_api.kit.problems import (
+    BadRequest,
+    FieldError,
+    Invalid,
+    PreconditionFailed,
+    Problem,
+    TooManyRequests,
+    UnsupportedMedia,
+)
 from crm_api.kit.ratelimit import RateLimiter
-from crm_api.kit.reply import Reply
+from crm_api.kit.reply import Reply, not_modified
 from crm_api.kit.sparse import members_of, parse_fields, prune
+from crm_api.kit.uploads import SCOPE_KEY, Upload, UploadForm
 
 _STATE = "crm.call"
 _ANONYMOUS_PROBLEMS = (413, 422, 500, 503)
@@ -121,7 +131,8 @@ class Guard:
         database = services(request).database
         if not self.write:
             return database.read(principal.tenant, actor)
-        await request.body()  # all of it first: a slow sender must not hold a connection
+        if SCOPE_KEY not in request.scope:  # a form with a file was read by the route
+            await request.body()  # all of it first: a slow sender must not hold a connection
         call = _call(request)
         call.session = database.begin(principal.tenant, actor)
         await _claim_key(request, call)
@@ -143,7 +154,9 @@ async def _claim_key(request: Request, call: Call) -> None:
     assert call.principal is not None
     scope = request.scope
     query = scope.get("query_string", b"").decode("latin-1")
-    print_ = service.fingerprint(request.method, scope["path"], query, await request.body())
+    form: Upload[Any] | None = scope.get(SCOPE_KEY)
+    content = await request.body() if form is None else form.fingerprint
+    print_ = service.fingerprint(request.method, scope["path"], query, content)
     call.claim = service.Claim(_claimant(call.principal), key, print_)
     stored = await service.claim(call.session, call.claim)
     if stored is not None:
@@ -168,9 +181,10 @@ def writes(scope: str) -> Any:
 class JsonBody:
     """A dependency that reads the body strictly into a model."""
 
-    def __init__(self, model: type[BaseModel], media_type: str) -> None:
+    def __init__(self, model: type[BaseModel], media_type: str, max_bytes: int | None) -> None:
         self.model = model
         self.media_type = media_type
+        self.max_bytes = max_bytes
 
     async def __call__(self, request: Request) -> BaseModel:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -179,9 +193,9 @@ class JsonBody:
         return bodies.parse_model(self.model, await request.body())
 
 
-def json_body(model: type[BaseModel], *, media_type: str = "application/json") -> Any:
-    """`Annotated[ContactCreate, json_body(ContactCreate)]`."""
-    return Depends(JsonBody(model, media_type))
+def json_body(model: type[BaseModel], *, media_type: str = "application/json", max_bytes: int | None = None) -> Any:
+    """`Annotated[ContactCreate, json_body(ContactCreate)]`. `max_bytes`: where the general cap of bodies is too low."""
+    return Depends(JsonBody(model, media_type, max_bytes))
 
 
 class Listed:
@@ -238,7 +252,10 @@ class Route(APIRoute):
         parts = _parts(self.dependant)
         self.guard = next((part for part in parts if isinstance(part, Guard)), None)
         self.body_model = next((part for part in parts if isinstance(part, JsonBody)), None)
+        self.form = next((part for part in parts if isinstance(part, UploadForm)), None)
         self.listed = next((part.catalogue for part in parts if isinstance(part, Listed)), None)
+        caps = (getattr(self.form, "max_body_bytes", None), getattr(self.body_model, "max_bytes", None))
+        self.max_body_bytes: int | None = caps[0] or caps[1]
         self.conditional = _if_match in parts
         self.known_query = frozenset(field.alias for field in self.dependant.query_params)
         self.members = members_of(self.response_model) if self.guard and "GET" in (self.methods or ()) else frozenset()
@@ -251,6 +268,9 @@ class Route(APIRoute):
         if self.body_model is not None:
             reference = {"$ref": f"#/components/schemas/{self.body_model.model.__name__}"}
             extra["requestBody"] = {"required": True, "content": {self.body_model.media_type: {"schema": reference}}}
+        if self.form is not None:
+            reference = {"$ref": f"#/components/schemas/{self.form.model.__name__}"}
+            extra["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": reference}}}
         parameters: list[dict[str, Any]] = []
         if self.listed is not None:
             parameters += described.of_list(self.listed)
@@ -270,12 +290,15 @@ class Route(APIRoute):
     def problem_statuses(self) -> list[int]:
         """Every error status the route may answer."""
         found = set(_GUARDED_PROBLEMS if self.guard else _ANONYMOUS_PROBLEMS)
-        if self.body_model is not None:
+        if self.body_model is not None or self.form is not None:
             found |= {400, 415}
         if self.conditional:
             found.add(412)
+        if 206 in self.responses:
+            found.add(416)
         if self.param_convertors:
             found.add(404)
+        found |= {int(status) for status, said in self.responses.items() if not said}  # named, described as every other
         if (self.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}:
             found |= {400, 409}
         return sorted(found)
@@ -284,16 +307,7 @@ class Route(APIRoute):
         """What answers a request: the endpoint, its commit, and what is true of every route."""
         inner = compile_endpoint(self) or super().get_route_handler()
 
-        async def handle(request: Request) -> Response:
-            call = request.scope[_STATE] = Call()
-            if self.guard is not None:
-                await self.guard.admit(request)
-            wanted = None
-            if request.scope.get("query_string"):
-                if self.listed is None:
-                    _refuse_unknown_query(request, self.known_query)
-                if self.members and "fields" in request.query_params:
-                    wanted = parse_fields(request.query_params["fields"], self.members)
+        async def carry_out(request: Request, call: Call) -> Response:
             try:
                 response = await inner(request)
                 if call.session is not None:
@@ -307,14 +321,48 @@ class Route(APIRoute):
                 raise
             if call.session is not None:
                 await call.session.end(None)
+            return response
+
+        async def handle(request: Request) -> Response:
+            call = request.scope[_STATE] = Call()
+            if self.guard is not None:
+                await self.guard.admit(request)
+            wanted = None
+            if request.scope.get("query_string"):
+                if self.listed is None:
+                    _refuse_unknown_query(request, self.known_query)
+                if self.members and "fields" in request.query_params:
+                    wanted = parse_fields(request.query_params["fields"], self.members)
+            if self.form is None:
+                response = await carry_out(request, call)
+            else:
+                async with _form_of(request, call, self.form):
+                    response = await carry_out(request, call)
             if services(request).check_responses and isinstance(response, Reply) and self.response_model:
                 _adapter(self.response_model).validate_json(bytes(response.body))
             if wanted is not None and response.status_code == 200:
                 response = prune(response, wanted)
-            return _not_modified(request, response)
+            return not_modified(request, response)
 
         self.direct = handle
         return handle
+
+
+@asynccontextmanager
+async def _form_of(request: Request, call: Call, declared: UploadForm[Any]) -> AsyncIterator[None]:
+    """The form with a file for the time of the request; what was kept of one that is refused is taken back."""
+    form = request.scope[SCOPE_KEY] = await declared.receive(request)
+    refused = False
+    try:
+        if declared.keep is not None and call.principal is not None:
+            await declared.keep(services(request), call.principal.tenant.id, form)
+        yield
+        refused = call.replayed is not None
+    except Problem as problem:
+        refused = problem.status < 500  # otherwise the transaction may stand all the same
+        raise
+    finally:
+        await asyncio.shield(form.close(refused=refused))
 
 
 @lru_cache(maxsize=512)
@@ -343,24 +391,6 @@ async def _commit(call: Call, response: Response) -> None:
     await call.session.commit()
 
 
-def _not_modified(request: Request, response: Response) -> Response:
-    wanted = request.headers.get("if-none-match") if request.method == "GET" else None
-    tag = response.headers.get("etag") if wanted is not None else None
-    if wanted is None or tag is None or response.status_code != 200:
-        return response
-    if wanted.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in wanted.split(",")):
-        return Response(status_code=304, headers={"etag": tag})
-    return response
-
-
 def router(tag: str) -> APIRouter:
     """A router of the API."""
     return APIRouter(route_class=Route, tags=[tag])
-
-
-def require_body(raw: bytes, limit: int) -> bytes:
-    """A raw body that must be there (webhooks)."""
-    if not raw:
-        raise BadRequest("The body is empty.", code="body_missing")
-    assert len(raw) <= limit
-    return raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
+from crm_api.kit.personal import erase
 from crm_api.kit.tables import document, instant, number, string, tenant_table
 
 idempotency_keys = tenant_table(
@@ -17,4 +18,7 @@ idempotency_keys = tenant_table(
     instant("created_at"),
     Index("ix_idempotency_keys__age", "organization_id", "created_at"),
     key=("principal", "key"),
+    personal=erase(
+        where="EXISTS (SELECT 1 FROM unnest(:names || :traces) n WHERE position(n IN t.body) > 0)", export=False
+    ),
 )

@@ -52,9 +52,9 @@ class Edge:
             await send(message)
 
         try:
-            if _declared_length(scope) > self.max_body_bytes:
-                raise self._too_large()
-            await self.app(scope, self._capped(receive), send_with_headers)
+            if (declared := _declared_length(scope)) > self.max_body_bytes and declared > (cap := self._cap(scope)):
+                raise _too_large(cap)
+            await self.app(scope, self._capped(scope, receive), send_with_headers)
         except problems.Problem as problem:
             if not state["status"]:
                 await _answer(send_with_headers, problem, request_id)
@@ -74,23 +74,25 @@ class Edge:
         finally:
             self._account(scope, state["status"], clock.monotonic() - started, request_id)
 
-    def _capped(self, receive: Receive) -> Receive:
+    def _capped(self, scope: Scope, receive: Receive) -> Receive:
         seen = 0
+        cap = self.max_body_bytes
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, cap
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self.max_body_bytes:
-                raise self._too_large()
+            if seen > cap and seen > (cap := self._cap(scope)):
+                raise _too_large(cap)
             return message
 
         return counted
 
-    def _too_large(self) -> problems.PayloadTooLarge:
-        return problems.PayloadTooLarge(
-            f"The body is larger than {self.max_body_bytes} bytes. Split it, or use an import for bulk data."
-        )
+    def _cap(self, scope: Scope) -> int:
+        """The cap of this request's route, where it declares one of its own (forms with a file)."""
+        of_route = getattr(self.app, "body_cap", None)
+        own: int | None = None if of_route is None else of_route(scope["method"], scope["path"])
+        return self.max_body_bytes if own is None else own
 
     def _account(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = scope.get("route")
@@ -101,6 +103,10 @@ class Edge:
         time.observe(seconds)
         if self.access_log:
             log_request(method, template, status, round(seconds * 1000, 2), request_id)
+
+
+def _too_large(cap: int) -> problems.PayloadTooLarge:
+    return problems.PayloadTooLarge(f"The body is larger than {cap} bytes. Split it, or use an import for bulk data.")
 
 
 @lru_cache(maxsize=4096)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from sqlalchemy import BigInteger, Column, Table
+from sqlalchemy.sql.elements import ColumnElement
 
 from crm_api.kit.tables import Sensitivity
 
-Kind = Literal["text", "uuid", "integer", "instant", "date", "boolean", "choice", "key", "words"]
+Kind = Literal["text", "uuid", "integer", "instant", "date", "boolean", "choice", "key", "words", "custom"]
 Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in"]
 
 _OPERATORS: dict[Kind, tuple[Operator, ...]] = {
@@ -26,6 +27,7 @@ _OPERATORS: dict[Kind, tuple[Operator, ...]] = {
     "choice": ("eq", "ne", "in"),
     "key": ("eq", "in"),
     "words": ("eq",),
+    "custom": ("eq", "in", "gt", "gte", "lt", "lte"),
 }
 MOST_VALUES = 100
 """How many values `[in]` takes."""
@@ -40,7 +42,10 @@ _SCHEMA: dict[Kind, dict[str, Any]] = {
     "choice": {"type": "string"},
     "key": {"type": "string", "minLength": 1, "maxLength": 200},
     "words": {"type": "string", "minLength": 2, "maxLength": 200},
+    "custom": {"type": "string", "minLength": 1, "maxLength": 500},
 }
+CUSTOM = "custom."
+"""How parameters of an organization's own fields begin: ``custom.shirt_size``, ``custom.age[gte]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,9 @@ class Field:
     filterable: bool = True
     sensitivity: Sensitivity = "internal"
     description: str = ""
+    sources: tuple[tuple[Column[Any], ...], ...] = ()
+    """Where rows with the value are found: (the row's id, the value, a column that must be null) of some table each.
+    Both sides of a relationship, or the rows of its members."""
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -130,6 +138,28 @@ class Field:
         return self.normalize(text)
 
 
+class Words(Protocol):
+    """What a filter of kind ``words`` holds once the words have been looked up, by whoever knows how."""
+
+    shape: Hashable
+    """What the SQL depends on."""
+
+    def condition(self, row_id: Any, name: str) -> ColumnElement[bool]:
+        """Whether a row is one of those found."""
+
+    def values(self, name: str) -> dict[str, Any]:
+        """Values of the parameters of the condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """What a filter by an organization's own field looks for: key rows of a kind, with one of the values (``eq``,
+    ``in``) or between two of them, of which ``gt`` leaves out the lower and ``lt`` the upper."""
+
+    kind: str
+    values: tuple[str, ...]
+
+
 def _no_date() -> date:
     raise ValueError
 
@@ -157,6 +187,11 @@ class Catalogue:
     """Rows with a value here are in no list."""
     key_table: Table | None = None
     key_owner: str = ""
+    custom: Field | None = None
+    """Stands for every `custom.<key>` parameter. What its filters hold has to be made into key ranges by whoever knows
+    the organization's own fields, before the list is read."""
+    relevance: Field | None = None
+    """The order of lists with a filter of kind ``words`` when no other is asked for; whoever reads them keeps it."""
     by_name: dict[str, Field] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

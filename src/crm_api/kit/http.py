@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-_DEFAULTS = {"stripe": "https://api.stripe.com"}
+_DEFAULTS = {"stripe": "https://api.stripe.com", "meta": "https://graph.facebook.com"}
 _overrides: dict[str, str] = {}
 
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Column, Select, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import ARRAY, Column, Select, and_, bindparam, func, literal_column, or_, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
+from crm_api.kit.cursors import make_cursor as make_cursor
+from crm_api.kit.cursors import read_cursor
 from crm_api.kit.db import ReadSession, Row, Statement, prepare
-from crm_api.kit.fields import MOST_VALUES, Catalogue, Field, Operator
+from crm_api.kit.fields import CUSTOM, MOST_VALUES, Catalogue, Field, Operator
+from crm_api.kit.fields import KeyRange as KeyRange
 from crm_api.kit.problems import FieldError, Invalid
 from crm_api.kit.reply import Reply, dumps
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 _MAX_FILTERS = 20
-_CURSOR_KEY = b"crm-api cursor v1"  # guards against accidents, not attackers: a cursor grants nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,14 @@ def parse_list_query(catalogue: Catalogue, items: Iterable[tuple[str, str]], *, 
         errors.append(FieldError("", "too_many_filters", f"At most {_MAX_FILTERS} filters; use POST …/search."))
     limit = _limit(plain.get("limit"), errors)
     sort, descending = _sort(catalogue, plain.get("sort"), errors)
+    if catalogue.relevance and "sort" not in plain and any(item.field.kind == "words" for item in filters):
+        sort, descending = catalogue.relevance, False
     if plain.get("include_total", "false") not in {"true", "false"}:
         errors.append(FieldError("?include_total", "invalid", "include_total must be true or false."))
     signature = _signature(catalogue, pairs)
     after = None
     if "cursor" in plain and not errors:
-        after = _read_cursor(plain["cursor"], signature, sort, errors)
+        after = read_cursor(plain["cursor"], signature, sort, errors)
     if errors:
         raise Invalid("The list cannot be read as asked; see errors.", errors=errors)
     return ListQuery(
@@ -104,6 +106,8 @@ def _filter(catalogue: Catalogue, parameter: str, text: str) -> Filter:
         operator = rest.removesuffix("]")
         if not rest.endswith("]"):
             raise ValueError("has no closing bracket")
+    if catalogue.custom is not None and name.startswith(CUSTOM):
+        return _own(catalogue.custom, name.removeprefix(CUSTOM), operator, text)
     found = catalogue.by_name.get(name)
     if found is None or not found.operators:
         raise ValueError(f"is not known; known are {', '.join(f.name for f in catalogue.fields if f.operators)}")
@@ -117,6 +121,20 @@ def _filter(catalogue: Catalogue, parameter: str, text: str) -> Filter:
             raise ValueError("takes values separated by commas, none of them empty")
         return Filter(found, operator, [found.parse(part) for part in parts])
     return Filter(found, operator, found.parse(text))
+
+
+def _own(found: Field, key: str, operator: Any, text: str) -> Filter:
+    """A filter by an organization's own field, as it was sent: (key, text)."""
+    if operator not in found.operators:
+        raise ValueError(f"takes {', '.join(found.operators)}")
+    if not (key.isascii() and key.replace("_", "a").isalnum() and len(key) <= 63):
+        raise ValueError("names no custom field")
+    parts = text.split(",") if operator == "in" else [text]
+    if "" in parts and operator == "in":
+        raise ValueError("takes values separated by commas, none of them empty")
+    for part in parts:
+        found.parse(part)
+    return Filter(found, operator, (key, text))
 
 
 def _limit(text: str | None, errors: list[FieldError]) -> int:
@@ -143,51 +161,6 @@ def _signature(catalogue: Catalogue, pairs: list[tuple[str, str]]) -> str:
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 
 
-def _seal(payload: bytes) -> str:
-    mac = hmac.digest(_CURSOR_KEY, payload, "sha256")[:6]
-    return base64.urlsafe_b64encode(mac + payload).decode().rstrip("=")
-
-
-def make_cursor(query: ListQuery, sort_value: Any, row_id: UUID) -> str:
-    """The cursor that continues after a row."""
-    return _seal(dumps([query.signature, sort_value, row_id]))
-
-
-def _read_cursor(text: str, signature: str, sort: Field, errors: list[FieldError]) -> tuple[Any, UUID] | None:
-    try:
-        raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
-        mac, payload = raw[:6], raw[6:]
-        if not hmac.compare_digest(mac, hmac.digest(_CURSOR_KEY, payload, "sha256")[:6]):
-            raise ValueError
-        bound, value, row_id = orjson.loads(payload)
-        if bound != signature:
-            errors.append(
-                FieldError("?cursor", "cursor_mismatch", "This cursor belongs to another filter or sort; start anew.")
-            )
-            return None
-        return _cursor_value(sort, value), UUID(str(row_id))
-    except (ValueError, TypeError, UnicodeError):
-        errors.append(FieldError("?cursor", "cursor_invalid", "This is not a cursor of this API; start without one."))
-        return None
-
-
-def _cursor_value(sort: Field, value: Any) -> Any:
-    """The sort value a cursor carries, of its field's type: the seal keeps out accidents, not a forger."""
-    if value is None:
-        return None
-    if sort.kind == "integer":
-        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > sort.largest:
-            raise ValueError
-        return value
-    if not isinstance(value, str):
-        raise ValueError
-    if sort.kind != "text":
-        return sort.parse(value)
-    if "\x00" in value:
-        raise ValueError
-    return value
-
-
 def _condition(query_filter: Filter, column: Any, name: str) -> ColumnElement[bool]:
     bound: Any = bindparam(name, type_=column.type)
     operator = query_filter.operator
@@ -205,7 +178,7 @@ def _condition(query_filter: Filter, column: Any, name: str) -> ColumnElement[bo
     return comparisons[operator]()
 
 
-class _Builder:
+class Builder:
     """Builds the SELECT of one shape of list; the shape, not the values, decides the SQL, so it is compiled once."""
 
     def __init__(self, catalogue: Catalogue, query: ListQuery, columns: tuple[Any, ...]) -> None:
@@ -222,51 +195,82 @@ class _Builder:
     def _key(self, query_filter: Filter, number: int) -> None:
         keys = self.catalogue.key_table
         assert keys is not None
+        kind: Any = literal_column(f"'{query_filter.field.key_kind}'")
+        if query_filter.operator != "in":
+            self._joined(number, kind, bindparam(f"f{number}", type_=keys.c.value.type))
+            return
+        inner = select(keys.c[self.catalogue.key_owner]).where(
+            keys.c.organization_id == bindparam("organization_id"),
+            keys.c.kind == kind,
+            _condition(query_filter, keys.c.value, f"f{number}"),
+        )
+        self.conditions.append(self.table.c.id.in_(inner))
+
+    def _joined(self, number: int, kind: Any, value: Any) -> None:
+        """Rows with just this key. Key rows are ordered by owner: pages come straight from their index."""
+        keys = self.catalogue.key_table
+        assert keys is not None
         alias = keys.alias(f"k{number}")
         owner = alias.c[self.catalogue.key_owner]
-        same = and_(
-            alias.c.organization_id == bindparam("organization_id"),
-            alias.c.kind == literal_column(f"'{query_filter.field.key_kind}'"),
-            _condition(query_filter, alias.c.value, f"f{number}"),
-        )
-        if query_filter.operator == "in":
-            inner = select(owner).where(same)
-            self.conditions.append(self.table.c.id.in_(inner))
-            return
         self.source = self.source.join(
             alias, and_(alias.c.organization_id == self.table.c.organization_id, owner == self.table.c.id)
         )
-        self.conditions.append(same)
+        self.conditions += [
+            alias.c.organization_id == bindparam("organization_id"),
+            alias.c.kind == kind,
+            alias.c.value == value,
+        ]
         if self.order_id is self.table.c.id:
-            self.order_id = owner  # key rows are ordered by owner: pages come straight from their index
+            self.order_id = owner
 
-    def _words(self, query_filter: Filter, number: int) -> None:
-        """Every word must begin some key row; a range on bytewise-collated text uses the index, LIKE would not."""
+    def _own(self, query_filter: Filter, number: int) -> None:
+        """Key rows whose kind is a value of the query: what the SQL is does not depend on the organization's fields."""
         keys = self.catalogue.key_table
         assert keys is not None
-        for position, (kind, _, _) in enumerate(query_filter.value):
-            low: Any = bindparam(f"f{number}_{position}_low", type_=keys.c.value.type)
-            high: Any = bindparam(f"f{number}_{position}_high", type_=keys.c.value.type)
-            inner = select(keys.c[self.catalogue.key_owner]).where(
-                keys.c.organization_id == bindparam("organization_id"),
-                keys.c.kind == literal_column(f"'{kind}'"),
-                keys.c.value >= low,
-                keys.c.value < high,
-            )
-            self.conditions.append(self.table.c.id.in_(inner))
+        kind: Any = bindparam(f"f{number}_kind", type_=keys.c.kind.type)
+        if query_filter.operator == "eq":
+            self._joined(number, kind, bindparam(f"f{number}", type_=keys.c.value.type))
+            return
+        conditions = [keys.c.organization_id == bindparam("organization_id"), keys.c.kind == kind]
+        if query_filter.operator == "in":
+            conditions.append(keys.c.value == func.any(bindparam(f"f{number}", type_=ARRAY(keys.c.value.type))))
+        else:
+            low: Any = bindparam(f"f{number}_low", type_=keys.c.value.type)
+            high: Any = bindparam(f"f{number}_high", type_=keys.c.value.type)
+            conditions.append(keys.c.value > low if query_filter.operator == "gt" else keys.c.value >= low)
+            conditions.append(keys.c.value < high if query_filter.operator == "lt" else keys.c.value <= high)
+        inner = select(keys.c[self.catalogue.key_owner]).where(*conditions)
+        self.conditions.append(self.table.c.id.in_(inner))
 
-    def _filtered(self) -> None:
+    def filtered(self) -> tuple[Any, list[Any]]:
+        """What to read from and on which conditions: all of a list but its order."""
         for number, item in enumerate(self.query.filters):
             if item.field.kind == "words":
-                self._words(item, number)
+                self.conditions.append(item.value.condition(self.table.c.id, f"f{number}"))
             elif item.field.kind == "key":
                 self._key(item, number)
+            elif item.field.kind == "custom":
+                self._own(item, number)
+            elif item.field.sources:
+                self._found(item, number)
             else:
                 self.conditions.append(_condition(item, item.field.column, f"f{number}"))
+        return self.source, self.conditions
+
+    def _found(self, query_filter: Filter, number: int) -> None:
+        """Rows that any of the field's sources names: an index scan for each, then all of them together."""
+        sides = []
+        for place, (owner, value, *ended) in enumerate(query_filter.field.sources):
+            rows = owner.table.alias(f"s{number}_{place}")
+            same = [rows.c.organization_id == bindparam("organization_id")]
+            same.append(_condition(query_filter, rows.c[value.name], f"f{number}"))
+            same += [rows.c[column.name].is_(None) for column in ended]
+            sides.append(select(rows.c[owner.name]).where(*same))
+        self.conditions.append(self.table.c.id.in_(union_all(*sides)))
 
     def page(self) -> Select[Any]:
         """One page and one row more."""
-        self._filtered()
+        self.filtered()
         sort: Any = self.order_id if self.query.sort.name == "id" else self.query.sort.column
         descending = self.query.descending
         if self.query.after is not None:
@@ -294,38 +298,44 @@ class _Builder:
 
     def total(self) -> Select[Any]:
         """How many rows match."""
-        self._filtered()
+        self.filtered()
         return select(func.count().label("total")).select_from(self.source).where(*self.conditions)
 
 
 _compiled: dict[tuple[Any, ...], Statement] = {}
 
 
-def _shape(catalogue: Catalogue, query: ListQuery, kind: str) -> tuple[Any, ...]:
-    filters = tuple(
-        (f.field.name, f.operator, tuple(kind for kind, _, _ in f.value) if f.field.kind == "words" else ())
-        for f in query.filters
-    )
+def shape(catalogue: Catalogue, query: ListQuery, kind: str) -> tuple[Any, ...]:
+    """What the SQL of a list depends on."""
+    filters = tuple((f.field.name, f.operator, f.value.shape if f.field.kind == "words" else ()) for f in query.filters)
     return (catalogue.resource, kind, filters, query.sort.name, query.descending, query.after is None)
 
 
 def _statement(catalogue: Catalogue, query: ListQuery, columns: tuple[Any, ...], kind: str) -> Statement:
-    shape = _shape(catalogue, query, kind)
-    found = _compiled.get(shape)
+    wanted = shape(catalogue, query, kind)
+    found = _compiled.get(wanted)
     if found is None:
         if len(_compiled) > 2000:
             _compiled.clear()
-        builder = _Builder(catalogue, query, columns)
-        found = _compiled[shape] = prepare(builder.page() if kind == "page" else builder.total())
+        builder = Builder(catalogue, query, columns)
+        found = _compiled[wanted] = prepare(builder.page() if kind == "page" else builder.total())
     return found
 
 
-def _values(query: ListQuery) -> dict[str, Any]:
+def values_of(query: ListQuery) -> dict[str, Any]:
+    """Values of the parameters of a query's filters."""
     values: dict[str, Any] = {}
     for number, item in enumerate(query.filters):
         if item.field.kind == "words":
-            for position, (_, low, high) in enumerate(item.value):
-                values[f"f{number}_{position}_low"], values[f"f{number}_{position}_high"] = low, high
+            values |= item.value.values(f"f{number}")
+        elif item.field.kind == "custom":
+            values[f"f{number}_kind"] = item.value.kind
+            if item.operator == "eq":
+                (values[f"f{number}"],) = item.value.values
+            elif item.operator == "in":
+                values[f"f{number}"] = list(item.value.values)
+            else:
+                values[f"f{number}_low"], values[f"f{number}_high"] = item.value.values
         else:
             values[f"f{number}"] = item.value
     return values
@@ -341,7 +351,7 @@ async def read_page(
 ) -> Reply:
     """One page of a list as an answer."""
     chosen = columns if columns is not None else tuple(catalogue.table.c)
-    values = _values(query)
+    values = values_of(query)
     if query.after is not None:
         values["after_value"], values["after_id"] = query.after
     rows = await session.fetch(_statement(catalogue, query, chosen, "page"), row_limit=query.limit + 1, **values)
@@ -353,9 +363,34 @@ async def read_page(
         sort_column = query.sort.column
         assert sort_column is not None
         cursor = make_cursor(query, last[sort_column.name], last["id"])
-    page: dict[str, Any] = {"data": [to_item(row) for row in rows], "has_more": has_more, "next_cursor": cursor}
+    total = await count(session, catalogue, query) if query.include_total else None
+    return page_of(query, [to_item(row) for row in rows], cursor, total)
+
+
+async def read_rows(
+    session: ReadSession, catalogue: Catalogue, query: ListQuery, *, most: int
+) -> tuple[list[Row], ListQuery | None]:
+    """The next rows of a list as they are stored, and the query for those after them: for going through all of it."""
+    value, row_id = query.after or (None, None)
+    values = {**values_of(query), "after_value": value, "after_id": row_id}
+    statement = _statement(catalogue, query, tuple(catalogue.table.c), "page")
+    rows = await session.fetch(statement, row_limit=most, **values)
+    if len(rows) < most:
+        return rows, None
+    assert query.sort.column is not None
+    return rows, replace(query, after=(rows[-1][query.sort.column.name], rows[-1]["id"]))
+
+
+async def count(session: ReadSession, catalogue: Catalogue, query: ListQuery) -> int:
+    """How many rows the query finds."""
+    return int(await session.fetch_val(_statement(catalogue, query, (), "total"), **values_of(query)))
+
+
+def page_of(query: ListQuery, items: list[dict[str, Any]], cursor: str | None, total: int | None) -> Reply:
+    """A page as an answer; `cursor` where there are more, `total` where it was asked for."""
+    page: dict[str, Any] = {"data": items, "has_more": cursor is not None, "next_cursor": cursor}
     if query.include_total:
-        page["total"] = await session.fetch_val(_statement(catalogue, query, chosen, "total"), **values)
+        page["total"] = total
     response = Reply(dumps(page))
     if cursor is not None:
         target = f"{query.path}?{urlencode([*query.parameters, ('cursor', cursor)])}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -81,6 +82,25 @@ class NotFound(Problem):
         return cls(detail, code=code, errors=[FieldError(f"/{member}", code, detail)])
 
 
+class Moved(Problem):
+    """The row lives on under another id, as after a merge. A read is sent on (301); a write is refused (409), since a
+    client that follows a redirect would repeat it as a read."""
+
+    status, code, title = 301, "moved", "Moved"
+
+    def __init__(self, old: UUID, new: UUID) -> None:
+        super().__init__(f"This contact was merged into {new}. Use that id from now on.")
+        self.old, self.new = old, new
+
+    def on(self, method: str, path: str, query: str) -> Problem:
+        """What a request with this method and address gets."""
+        target = path.replace(str(self.old), str(self.new)) + (f"?{query}" if query else "")
+        if method in {"GET", "HEAD"}:
+            self.headers["Location"] = target
+            return self
+        return Conflict(self.detail, code="contact_merged", headers={"Location": target}, survivor_id=str(self.new))
+
+
 class MethodNotAllowed(Problem):
     """The path exists, the method does not."""
 
@@ -109,6 +129,12 @@ class UnsupportedMedia(Problem):
     """The body is not JSON."""
 
     status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class RangeNotSatisfiable(Problem):
+    """`Range` asks for bytes that the file does not have."""
+
+    status, code, title = 416, "range_not_satisfiable", "No such part"
 
 
 class Invalid(Problem):

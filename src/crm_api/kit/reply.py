@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response
 
 _OPTIONS = orjson.OPT_UTC_Z
@@ -60,3 +61,14 @@ def no_content() -> Response:
 def created(content: Mapping[str, Any], location: str) -> Reply:
     """201 with Location and ETag."""
     return reply(content, status=201, version=content.get("version"), headers={"Location": location})
+
+
+def not_modified(request: Request, response: Response) -> Response:
+    """304 where the client of a GET has the answer already, by `If-None-Match`; else the answer."""
+    wanted = request.headers.get("if-none-match") if request.method == "GET" else None
+    tag = response.headers.get("etag") if wanted is not None else None
+    if wanted is None or tag is None or response.status_code != 200:
+        return response
+    if wanted.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in wanted.split(",")):
+        return Response(status_code=304, headers={"etag": tag})
+    return response

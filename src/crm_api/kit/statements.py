@@ -58,21 +58,33 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def column_type(table: Table, column: str) -> str:
+    """The SQL type of a column, as a record definition names it."""
+    return str(table.c[column].type.compile(dialect=_DIALECT))
+
+
 @lru_cache(maxsize=256)
 def insert_sql(slots: tuple[tuple[Table, tuple[str, ...]], ...], *, fenced: bool) -> str:
     """One statement that inserts rows of several tables: the organization's id, then one JSON array of rows for each.
 
     `fenced` makes it set the tenant too, so that it can be a whole transaction: every row comes from a join with the
     one that sets it, and a policy checks a row only after it has come. Without a tenant it would refuse every row.
+
+    A table whose rows are derived from what is given says how in ``info["insert"]``: a statement over ``{rows}``, named
+    r, with ``{tenant}`` for the organization's id and ``{source}`` before a lateral part that must come after it.
     """
     source, guard = ("_tenant, ", " WHERE _tenant.v IS NOT NULL") if fenced else ("", "")
     inserts: list[str] = []
     for number, (table, columns) in enumerate(slots, start=2):
         names = ", ".join(columns)
         kinds = ", ".join(f"{name} {table.c[name].type.compile(dialect=_DIALECT)}" for name in columns)
+        rows = f"jsonb_to_recordset(${number}::text::jsonb) AS r({kinds})"
+        if "insert" in table.info:
+            tenant_id = "CAST(_tenant.v AS uuid)" if fenced else "$1::uuid"
+            inserts.append(table.info["insert"].format(source=source, tenant=tenant_id, rows=rows))
+            continue
         inserts.append(
-            f"INSERT INTO {table.name} (organization_id, {names}) SELECT $1::uuid, {names} "
-            f"FROM {source}jsonb_to_recordset(${number}::text::jsonb) AS r({kinds}){guard}"
+            f"INSERT INTO {table.name} (organization_id, {names}) SELECT $1::uuid, {names} FROM {source}{rows}{guard}"
         )
     *rest, last = inserts
     parts = [f"w{n} AS ({sql})" for n, sql in enumerate(rest)]

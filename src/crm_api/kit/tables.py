@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -23,6 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import SchemaItem
+
+from crm_api.kit.personal import Personal
 
 metadata = MetaData(
     naming_convention={
@@ -117,11 +120,16 @@ def tenant_table(
     *items: SchemaItem,
     key: tuple[str, ...] = ("id",),
     privileges: tuple[Privilege, ...] = ALL,
+    repointable: tuple[str, ...] = (),
+    personal: Sequence[Personal] | Personal = (),
 ) -> Table:
     """A table whose every row belongs to one organization.
 
     Gets ``organization_id``, an ``id`` where `key` is the default, the composite primary key and the foreign key to the
-    organization. `privileges` are what the service role may do with it; evidence tables are APPEND_ONLY.
+    organization. `privileges` are what the service role may do with it; evidence tables are APPEND_ONLY. Of such a
+    table the service may still change the `repointable` columns, which name the contact (a merge moves them), and what
+    `personal` says is anonymised; the migration grants UPDATE of just these. `personal`: whose data it holds and what
+    an erasure does with it (`kit.personal`).
     """
     columns: list[SchemaItem] = [uid("organization_id")]
     if key == ("id",):
@@ -133,5 +141,10 @@ def tenant_table(
         *items,
         PrimaryKeyConstraint("organization_id", *key),
         ForeignKeyConstraint(["organization_id"], ["organizations.id"]),
-        info={"tenant": True, "privileges": privileges},
+        info={
+            "tenant": True,
+            "privileges": privileges,
+            "repointable": repointable,
+            "personal": (personal,) if isinstance(personal, Personal) else tuple(personal),
+        },
     )

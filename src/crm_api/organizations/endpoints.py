@@ -19,7 +19,8 @@ _READ = tuple(OrganizationRead.model_fields)
 
 
 def _read(row: Row | Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in _READ}
+    roles = service.contact_roles_of(row["settings"])
+    return {name: roles if name == "contact_roles" else row[name] for name in _READ}
 
 
 def _forget(request: Request, session: WriteSession) -> None:

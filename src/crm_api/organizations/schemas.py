@@ -30,6 +30,17 @@ Website = Annotated[
     StringConstraints(pattern=r"^https?://[^\s\x00-\x1f]+$", max_length=500),
     Field(examples=["https://example.org"]),
 ]
+ContactRole = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["volunteer"])]
+
+
+def _with_donor(roles: list[str]) -> list[str]:
+    if "donor" not in roles:
+        raise ValueError("must keep donor: gifts give it")
+    return list(dict.fromkeys(roles))
+
+
+ContactRoles = Annotated[list[ContactRole], Field(min_length=1, max_length=50), AfterValidator(_with_donor)]
+"""What a contact can be to the organization."""
 PostalAddress = Annotated[str, StringConstraints(max_length=1000)]
 
 
@@ -49,6 +60,7 @@ class OrganizationPatch(Input):
     reply_email: LowerEmail | None = None
     postal_address: PostalAddress | None = None
     fiscal_year_start_month: Annotated[Annotated[int, Field(ge=1, le=12)] | None, NotNull] = None
+    contact_roles: Annotated[ContactRoles | None, NotNull] = None
 
 
 class TestClock(Input):
@@ -72,4 +84,5 @@ class OrganizationRead(Versioned):
     reply_email: str | None
     postal_address: str | None
     fiscal_year_start_month: int
+    contact_roles: list[str]
     test_clock: datetime | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Conflict, NotFound
-from crm_api.kit.updates import update_row
+from crm_api.kit.updates import lock_row, update_row
 from crm_api.organizations.facts import TimezoneChanged
 from crm_api.organizations.models import organizations
 from crm_api.outbox import schedules
@@ -75,8 +76,27 @@ async def load_tenant(session: ReadSession) -> Tenant | None:
     return None if row is None else tenant_of(row)
 
 
+CONTACT_ROLES = ("donor", "volunteer", "partner", "beneficiary", "staff", "member", "media")
+"""What contacts can be to an organization that has not said otherwise."""
+
+
+def contact_roles_of(settings: Mapping[str, Any]) -> list[str]:
+    """The roles an organization gives contacts, from its settings."""
+    return list(settings.get("contact_roles") or CONTACT_ROLES)
+
+
+async def contact_roles(session: ReadSession) -> list[str]:
+    """The roles this organization gives contacts."""
+    return contact_roles_of((await get_organization(session))["settings"])
+
+
 async def patch_organization(session: WriteSession, changes: dict[str, Any], *, expected: int | None) -> Row:
     """Change descriptive fields; mode and currency are for good (amounts are stamped in that currency)."""
+    changes = dict(changes)
+    if "contact_roles" in changes:
+        await lock_row(session, organizations, session.organization_id, expected=expected, what="organization")
+        settings = (await get_organization(session))["settings"]
+        changes["settings"] = {**settings, "contact_roles": changes.pop("contact_roles")}
     row = await update_row(session, organizations, session.organization_id, changes, expected=expected)
     if row["timezone"] != session.tenant.timezone:
         await schedules.rewind(session, REGISTRY, tenant_of(row))

@@ -105,6 +105,9 @@ class Schedule:
     at_hour: int = 3
     """Local hour, for schedules of whole days."""
     catch_up: int = 1
+    alarm: bool = False
+    """It may be brought forward to any moment (`outbox.schedules.bring_forward`), and may come again after a test clock
+    was moved back: its handler finds out what is to be done, and does nothing twice."""
 
     def __post_init__(self) -> None:
         if self.catch_up < 1 or self.every <= timedelta(0) or (self.every.days and self.every % timedelta(days=1)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, UniqueConstraint, text
 
+from crm_api.kit.personal import nobody
 from crm_api.kit.tables import document, instant, number, one_of, string, tenant_table, uid
 
 STATES = ("due", "running", "done", "waiting", "dead")
@@ -29,6 +30,7 @@ jobs = tenant_table(
     Index("ix_jobs__waiting", "organization_id", "wait_key", postgresql_where=text("state = 'waiting'")),
     Index("ix_jobs__done", "organization_id", "finished_at", postgresql_where=text("state = 'done'")),
     Index("ix_jobs__state", "organization_id", "state", "id"),
+    personal=nobody("facts hold ids and codes only; a finished row goes after a week"),
 )
 
 schedules = tenant_table(

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from crm_api.kit import clock
 from crm_api.kit.db import Tenant, WriteSession, prepare
 from crm_api.outbox.facts import Registry, Schedule
-from crm_api.outbox.service import emit
+from crm_api.outbox.service import emit, ring
 
 _DAY = timedelta(days=1)
 _ENSURE = prepare(
@@ -27,6 +27,12 @@ _DUE = prepare(
 )
 _ADVANCE = prepare(
     text("UPDATE schedules SET next_at = :next_at WHERE organization_id = :organization_id AND name = :name")
+)
+_BRING_FORWARD = prepare(
+    text(
+        "INSERT INTO schedules (organization_id, name, next_at) VALUES (:organization_id, :name, :moment) "
+        "ON CONFLICT (organization_id, name) DO UPDATE SET next_at = least(schedules.next_at, excluded.next_at)"
+    )
 )
 _OCCUR = prepare(
     text(
@@ -86,7 +92,9 @@ async def run_due(session: WriteSession, registry: Registry) -> int:
             continue
         occurrences, following = missed(schedule, row["next_at"], session.now, session.tenant.timezone)
         for occurrence in occurrences:
-            if await session.execute(_OCCUR, name=schedule.name, occurrence=occurrence, recorded_at=clock.utc_now()):
+            if schedule.alarm or await session.execute(
+                _OCCUR, name=schedule.name, occurrence=occurrence, recorded_at=clock.utc_now()
+            ):
                 emit(session, schedule.fact(occurrence=occurrence), registry=registry)  # type: ignore[call-arg]
                 started += 1
         await session.execute(_ADVANCE, name=schedule.name, next_at=following)
@@ -96,5 +104,16 @@ async def run_due(session: WriteSession, registry: Registry) -> int:
 async def rewind(session: WriteSession, registry: Registry, tenant: Tenant) -> None:
     """After a test clock moved back: plan from the new time. Occurrences that ran once do not run again."""
     for schedule in registry.schedules.values():
-        moment = next_occurrence(schedule, tenant.now(), tenant.timezone)
+        moment = tenant.now() if schedule.alarm else next_occurrence(schedule, tenant.now(), tenant.timezone)
         await session.execute(_ADVANCE, name=schedule.name, next_at=moment)
+
+
+async def bring_forward(session: WriteSession, name: str, moment: datetime) -> None:
+    """Let an alarm ring at a moment of the organization's time, unless it rings sooner anyway.
+
+    The row stays locked to the end of the transaction, also where nothing changes: `run_due` leaves it alone meanwhile,
+    so an alarm cannot have looked just before what it is set for was committed.
+    """
+    await session.execute(_BRING_FORWARD, name=name, moment=moment)
+    if moment <= session.now:
+        ring(session)

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from crm_api.campaigns.service import find_by_code as find_campaign
-from crm_api.contacts.service import contact_exists, find_customer, resolve_payer
+from crm_api.contacts.payers import find_customer, resolve_payer
+from crm_api.contacts.service import contact_exists
 from crm_api.donations.funds.service import find_by_code as find_fund
 from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.balances import Entry

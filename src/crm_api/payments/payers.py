@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from crm_api.contacts.parts import clean_email, clean_phone
 from crm_api.contacts.persons import Person
-from crm_api.contacts.schemas import clean_email, clean_phone
 from crm_api.payments.provider import Payer, PaymentOutcome
 
 Document = Mapping[str, Any]

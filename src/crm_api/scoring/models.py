@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
+from crm_api.kit.personal import retain
 from crm_api.kit.tables import (
     APPEND_ONLY,
     day,
@@ -48,6 +49,7 @@ donor_summaries = tenant_table(
     Index("ix_donor_summaries__status", "organization_id", "donor_status", "contact_id"),
     Index("ix_donor_summaries__rfm", "organization_id", "rfm_recency", "rfm_frequency", "rfm_monetary", "contact_id"),
     key=("contact_id",),
+    personal=retain("contact_id", ground="figures of gifts that are kept; the contact they belong to is anonymous"),
 )
 
 donor_status_changes = tenant_table(
@@ -62,7 +64,10 @@ donor_status_changes = tenant_table(
     one_of("status", STATUSES),
     refers("contact_id", "contacts", on_delete="CASCADE"),
     Index("ix_donor_status_changes__contact", "organization_id", "contact_id", "id"),
+    Index("ix_donor_status_changes__timeline", "organization_id", "contact_id", "changed_at", "id"),
     privileges=APPEND_ONLY,
+    repointable=("contact_id",),
+    personal=retain("contact_id", ground="figures of gifts that are kept; the contact they belong to is anonymous"),
 )
 
 rfm_borders = tenant_table(

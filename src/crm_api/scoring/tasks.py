@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from crm_api.contacts.dedupe.facts import ContactsMerged, ContactsUnmerged
+from crm_api.contacts.dedupe.merging import living
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded, GiftsRestated
 from crm_api.donations.gifts.service import note_donor
 from crm_api.donations.recurring.facts import PlanChanged
@@ -24,9 +26,15 @@ async def follow_gift(session: WriteSession, job: Job) -> None:
     """
     named = (job.payload.get("contact_id"), job.payload.get("previous_contact_id"))
     for contact_id in sorted({str(one) for one in named if one}):
-        await service.refresh_donor(session, UUID(contact_id))
+        await service.refresh_donor(session, await living(session, UUID(contact_id)))
     if job.payload.get("status") in _GONE and job.payload.get("contact_id"):
-        await note_donor(session, UUID(job.payload["contact_id"]))
+        await note_donor(session, await living(session, UUID(job.payload["contact_id"])))
+
+
+async def follow_merge(session: WriteSession, job: Job) -> None:
+    """Take the figures of everybody in a merge, or in one that was undone, from their gifts anew."""
+    for contact_id in sorted({job.payload["survivor_id"], *job.payload["retired_ids"]}):
+        await service.refresh_donor(session, UUID(contact_id))
 
 
 async def rebuild(session: WriteSession, job: Job) -> None:
@@ -45,5 +53,6 @@ def register(registry: Registry) -> None:
             "scoring.follow_gift", (GiftRecorded, GiftChanged, PlanChanged), handle=follow_gift, wants=_has_donor
         )
     )
+    registry.subscribe(Subscriber("scoring.follow_merge", (ContactsMerged, ContactsUnmerged), handle=follow_merge))
     registry.subscribe(Subscriber("scoring.rebuild", (ScoringDue, GiftsRestated), handle=rebuild, max_attempts=5))
     registry.schedule(Schedule("scoring.nightly", ScoringDue, every=timedelta(days=1), at_hour=3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 
+from crm_api.kit.personal import nobody
 from crm_api.kit.tables import day, instant, minor, number, one_of, refers, string, tenant_table, uid
 
 CHANNELS = ("email", "sms", "mail", "phone", "event", "web", "social", "other")
@@ -26,4 +27,5 @@ appeals = tenant_table(
     UniqueConstraint("organization_id", "code"),
     Index("ix_appeals__campaign", "organization_id", "campaign_id", "id"),
     Index("ix_appeals__created", "organization_id", "created_at", "id"),
+    personal=nobody("the organization's own efforts and their costs"),
 )

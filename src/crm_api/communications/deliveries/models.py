@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 
+from crm_api.kit.personal import anonymise
 from crm_api.kit.tables import instant, number, one_of, refers, string, tenant_table, uid
 
 STATES = ("queued", "sending", "sent", "suppressed", "canceled", "failed", "bounced", "unknown")
@@ -13,6 +14,10 @@ messages = tenant_table(
     "messages",
     string("kind"),
     string("channel"),
+    string("purpose"),  # what it is for, as in consent events
+    string("list", null=True),
+    string("legal_basis", null=True),  # what permitted it: this, and the event that says so where one does
+    uid("consent_event_id", null=True),
     uid("contact_id"),
     uid("gift_id", null=True),
     string("dedupe_key", binary=True),  # at most one letter of each family per gift
@@ -28,11 +33,28 @@ messages = tenant_table(
     one_of("kind", KINDS),
     one_of("channel", ("email",)),
     one_of("state", STATES),
+    CheckConstraint(
+        "state = 'suppressed' OR legal_basis IS NOT NULL OR consent_event_id IS NOT NULL", name="permitted"
+    ),
     refers("contact_id", "contacts"),
     refers("gift_id", "gifts"),
+    refers("consent_event_id", "consent_events"),
     UniqueConstraint("organization_id", "dedupe_key"),
     Index("ix_messages__created", "organization_id", "created_at", "id"),
     Index("ix_messages__contact", "organization_id", "contact_id", "kind"),
+    Index("ix_messages__timeline", "organization_id", "contact_id", "created_at", "id"),
     Index("ix_messages__gift", "organization_id", "gift_id"),
+    Index(
+        "ix_messages__consent",
+        "organization_id",
+        "consent_event_id",
+        postgresql_where=text("consent_event_id IS NOT NULL"),
+    ),
     Index("ix_messages__state", "organization_id", "state", "id"),
+    personal=anonymise(
+        "contact_id",
+        columns={"recipient": "NULL", "subject": "NULL", "updated_at": ":now"},
+        ground="that a letter was sent, when and by what right (GDPR Art. 5(2))",
+        until="created_at",
+    ),
 )

@@ -12,12 +12,16 @@ class MessageRead(Output):
     """A letter to a contact and what became of it.
 
     `unknown` means that the mail server was handed the letter and never confirmed it: a person decides whether to send
-    it again, the machine does not.
+    it again, the machine does not. `legal_basis` and `consent_event_id` say by what right it was written: none for a
+    letter that was suppressed.
     """
 
     id: UUID
     kind: str
     channel: str
+    purpose: str
+    legal_basis: str | None
+    consent_event_id: UUID | None
     contact_id: UUID
     donation_id: UUID | None
     language: str

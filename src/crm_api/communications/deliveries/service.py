@@ -7,7 +7,8 @@ taken without saying so is marked `unknown` and never sent again by itself.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -16,9 +17,11 @@ from sqlalchemy import bindparam, select, text
 
 from crm_api.communications.channels.channel import Channel, OutgoingEmail, message_id_of
 from crm_api.communications.deliveries.models import messages
+from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, further_headers, right
 from crm_api.communications.facts import LetterQueued
 from crm_api.communications.templates.catalogue import default_template, pick_language
 from crm_api.communications.templates.render import RenderedLetter, format_date, format_money, render_letter
+from crm_api.contacts.consents.rules import Verdict
 from crm_api.kit.db import ReadSession, Row, RowLike, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
@@ -31,8 +34,8 @@ _MAX_TRIES = 8
 
 _CONTACT = prepare(
     text(
-        "SELECT id, language, emails, do_not_contact, deceased FROM contacts "
-        "WHERE organization_id = :organization_id AND id = :id FOR NO KEY UPDATE"
+        f"SELECT c.id, c.language, {FACTS} FROM contacts c JOIN organizations o ON o.id = c.organization_id "
+        "WHERE c.organization_id = :organization_id AND c.id = :id FOR NO KEY UPDATE OF c"
     )
 )
 _GIFT = prepare(text("SELECT * FROM gifts WHERE organization_id = :organization_id AND id = :id"))
@@ -54,13 +57,14 @@ _EARLIER = prepare(
 _INSERT = prepare(
     text(
         """
-        INSERT INTO messages (organization_id, id, kind, channel, contact_id, gift_id, dedupe_key, language, recipient,
-            state, reason, created_at, updated_at)
-        VALUES (:organization_id, :id, :kind, 'email', :contact_id, :gift_id, :dedupe_key, :language, :recipient,
-            :state, :reason, :now, :now)
-        ON CONFLICT (organization_id, dedupe_key) DO UPDATE SET kind = excluded.kind, contact_id = excluded.contact_id,
-            language = excluded.language, recipient = excluded.recipient, state = excluded.state,
-            reason = excluded.reason, updated_at = excluded.updated_at
+        INSERT INTO messages (organization_id, id, kind, channel, purpose, legal_basis, consent_event_id, contact_id,
+            gift_id, dedupe_key, language, recipient, state, reason, created_at, updated_at)
+        VALUES (:organization_id, :id, :kind, 'email', :purpose, :legal_basis, :consent_event_id, :contact_id,
+            :gift_id, :dedupe_key, :language, :recipient, :state, :reason, :now, :now)
+        ON CONFLICT (organization_id, dedupe_key) DO UPDATE SET kind = excluded.kind, purpose = excluded.purpose,
+            legal_basis = excluded.legal_basis, consent_event_id = excluded.consent_event_id,
+            contact_id = excluded.contact_id, language = excluded.language, recipient = excluded.recipient,
+            state = excluded.state, reason = excluded.reason, updated_at = excluded.updated_at
             WHERE messages.state = 'canceled'
         RETURNING id
         """
@@ -86,10 +90,10 @@ _SUPERSEDED = prepare(
 )
 _CLAIM = prepare(
     text(
-        """
-        SELECT m.*, g.status AS gift_status, g.amount, g.currency, g.refunded, g.counted, g.gift_date, g.plan_id,
-            f.name AS fund_name, a.name AS campaign_name, a.code AS campaign_code, c.display_name, c.given_name,
-            c.family_name, c.kind AS contact_kind, c.emails, c.do_not_contact, c.deceased,
+        f"""
+        SELECT m.*, {FACTS}, g.status AS gift_status, g.amount, g.currency, g.refunded, g.counted, g.gift_date,
+            g.plan_id, f.name AS fund_name, a.name AS campaign_name, a.code AS campaign_code, c.display_name,
+            c.given_name, c.family_name, c.kind AS contact_kind,
             o.name AS organization_name, o.website, o.reply_email, o.postal_address, o.language AS organization_language
         FROM messages m
         JOIN contacts c ON c.organization_id = m.organization_id AND c.id = m.contact_id
@@ -112,6 +116,9 @@ _FAILED_LATELY = prepare(
 _MARK = prepare(
     text(
         "UPDATE messages SET state = :state, reason = :reason, attempts = attempts + :tried, "
+        "legal_basis = coalesce(CAST(:legal_basis AS text), legal_basis), "
+        "consent_event_id = CASE WHEN CAST(:legal_basis AS text) IS NULL THEN consent_event_id "
+        "ELSE CAST(:consent_event_id AS uuid) END, "
         "recipient = coalesce(:recipient, recipient), subject = coalesce(:subject, subject), sent_at = :sent_at, "
         "updated_at = :now "
         "WHERE organization_id = :organization_id AND id = :id"
@@ -125,7 +132,8 @@ _GET = prepare(
 def to_read(row: RowLike) -> dict[str, Any]:
     """A letter as the API shows it."""
     names = (
-        "id", "kind", "channel", "contact_id", "language", "subject", "state", "reason", "created_at", "sent_at",
+        "id", "kind", "channel", "purpose", "legal_basis", "consent_event_id", "contact_id", "language", "subject",
+        "state", "reason", "created_at", "sent_at",
     )  # fmt: skip
     return {**{name: row[name] for name in names}, "donation_id": row["gift_id"]}
 
@@ -158,13 +166,15 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
             _EARLIER, contact_id=contact["id"], gift_id=gift_id, received_at=gift["received_at"]
         )
         kind = "thank_you" if known else "welcome"
-    recipient, reason = _address(contact)
+    recipient, reason, permit = address(contact, PURPOSES[kind], None, session.now)
     if recipient is not None and (reason := await _untimely(session, kind, gift)) is not None:
         recipient = None
     message_id = await session.fetch_val(
         _INSERT,
         id=new_id(),
         kind=kind,
+        purpose=PURPOSES[kind],
+        **right(permit),
         contact_id=contact["id"],
         gift_id=gift_id,
         dedupe_key=f"{family}:{gift_id}",
@@ -197,18 +207,6 @@ def _still_true(kind: str, status: str, gift: Row) -> bool:
     if kind == "refund_confirmed":
         return gift["refunded"] > 0 and status in {"refunded", "partially_refunded"}
     return gift["counted"] > 0 and status in {"succeeded", "partially_refunded"}
-
-
-def _address(contact: Row) -> tuple[str | None, str | None]:
-    if contact["deceased"]:
-        return None, "the contact is deceased"
-    if contact["do_not_contact"]:
-        return None, "the contact asked not to be contacted"
-    # Never "the next one": other addresses may have come with a payment, and nobody has shown that they are hers.
-    primary = next((item for item in contact["emails"] if item["is_primary"]), None)
-    if primary is None or primary["status"] != "valid":
-        return None, "the contact has no usable primary e-mail address"
-    return str(primary["address"]), None
 
 
 def _context(row: Row, retry_url: str) -> dict[str, Any]:
@@ -252,7 +250,7 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
     channel = _channel(settings.mail_url)
     async with runner.write(tenant) as session:
         row = await session.fetch_row(_CLAIM, id=message_id)
-        recipient, obstacle = _obstacle(row)
+        recipient, obstacle, permit = _obstacle(row, session.now)
         if not recipient or row is None:
             if obstacle is not None:
                 await _mark(session, message_id, *obstacle)
@@ -262,8 +260,9 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
         # A file is written under the delivery's own name, so writing it twice is writing it once; SMTP has no such
         # thing, and a letter found in this state after a crash is not sent again.
         state = "sending" if settings.mail_directory is None else "queued"
-        await _mark(session, message_id, state, None, recipient=recipient)
-    result = await channel.send(_outgoing(row, recipient, letter, settings.mail_from))
+        await _mark(session, message_id, state, None, recipient=recipient, permit=permit)
+        more = further_headers(row, runner.vault, settings.public_url)
+    result = await channel.send(_outgoing(row, recipient, letter, settings.mail_from, more))
     if result.status == "misconfigured":  # every letter fares like this one until a person has mended it
         async with runner.write(tenant) as session:
             await _mark(session, message_id, "queued", f"{result.code}: {result.detail}", tried=1)
@@ -289,20 +288,20 @@ _OUTDATED = {
 }
 
 
-def _obstacle(row: Row | None) -> tuple[str, tuple[str, str] | None]:
-    """Whom the letter goes to, and what it is marked as, with the reason, when it is not to be sent any more. A letter
-    that is settled already is not marked again."""
+def _obstacle(row: Row | None, now: datetime) -> tuple[str, tuple[str, str] | None, Verdict | None]:
+    """Whom the letter goes to, and what it is marked as, with the reason, when it is not to be sent any more; and what
+    permits it now. A letter that is settled already is not marked again."""
     if row is None or row["state"] not in {"queued", "sending"}:
-        return "", None
+        return "", None, None
     if row["state"] == "sending":
-        return "", ("unknown", _INTERRUPTED)
+        return "", ("unknown", _INTERRUPTED), None
     if row["gift_status"] is not None and not _still_true(row["kind"], row["gift_status"], row):
-        return "", ("canceled", _OUTDATED.get(row["kind"], "the gift does not stand any more"))
+        return "", ("canceled", _OUTDATED.get(row["kind"], "the gift does not stand any more")), None
     usable = {item["address"] for item in row["emails"] if item["status"] == "valid"}
-    recipient, reason = _address(row)
+    recipient, reason, permit = address(row, row["purpose"], row["list"], now)
     if recipient is None:
-        return "", ("suppressed", reason or "")
-    return (row["recipient"] if row["recipient"] in usable else recipient), None
+        return "", ("suppressed", reason or ""), None
+    return (row["recipient"] if row["recipient"] in usable else recipient), None, permit
 
 
 def _pause(attempts: int) -> Any:
@@ -321,7 +320,9 @@ def _channel(mail_url: str) -> Channel:
         raise GiveUp(f"CRM_MAIL_URL cannot be used, {error}. Correct it, then retry the job.") from None
 
 
-def _outgoing(row: RowLike, recipient: str, letter: RenderedLetter, mail_from: str) -> OutgoingEmail:
+def _outgoing(
+    row: RowLike, recipient: str, letter: RenderedLetter, mail_from: str, more: Mapping[str, str] | None = None
+) -> OutgoingEmail:
     return OutgoingEmail(
         delivery_id=row["id"],
         from_name=row["organization_name"],
@@ -335,7 +336,7 @@ def _outgoing(row: RowLike, recipient: str, letter: RenderedLetter, mail_from: s
         language=row["language"],
         message_id=message_id_of(row["id"], mail_from.rpartition("@")[2]),
         date=row["created_at"],
-        headers={"X-CRM-Letter": row["kind"]},
+        headers={"X-CRM-Letter": row["kind"], **(more or {})},
     )
 
 
@@ -348,6 +349,7 @@ async def _mark(
     tried: int = 0,
     letter: RenderedLetter | None = None,
     recipient: str | None = None,
+    permit: Verdict | None = None,
 ) -> None:
     now = session.now
     await session.execute(
@@ -357,10 +359,21 @@ async def _mark(
         reason=reason,
         tried=tried,
         recipient=recipient,
+        **(right(permit) if permit else {"legal_basis": None, "consent_event_id": None}),
         subject=letter.subject if letter else None,
         sent_at=now if state == "sent" else None,
         now=now,
     )
+
+
+_TO = prepare(
+    text("SELECT id FROM messages WHERE organization_id = :organization_id AND contact_id = ANY(CAST(:ids AS uuid[]))")
+)
+
+
+async def messages_to(session: ReadSession, contact_ids: list[UUID]) -> list[UUID]:
+    """Ids of all letters to these contacts."""
+    return [row["id"] for row in await session.fetch(_TO, ids=contact_ids)]
 
 
 async def mark_bounced(session: WriteSession, contact_id: UUID, address: str) -> None:

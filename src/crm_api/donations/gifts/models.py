@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 
+from crm_api.kit.personal import ACCOUNTING, anonymise, erase, retain
 from crm_api.kit.tables import (
     APPEND_ONLY,
     day,
@@ -80,6 +81,14 @@ gifts = tenant_table(
         "id",
         postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id"],
     ),
+    Index(
+        "ix_gifts__timeline",
+        "organization_id",
+        "contact_id",
+        "received_at",
+        "id",
+        postgresql_where=text("superseded_by IS NULL"),
+    ),
     Index("ix_gifts__status", "organization_id", "status", "received_at", "id"),
     Index("ix_gifts__fund", "organization_id", "fund_id", postgresql_where=text("fund_id IS NOT NULL")),
     Index("ix_gifts__campaign", "organization_id", "campaign_id", postgresql_where=text("campaign_id IS NOT NULL")),
@@ -113,6 +122,13 @@ gifts = tenant_table(
         postgresql_where=text("superseded_by IS NOT NULL"),
     ),
     Index("ix_gifts__no_rate", "organization_id", "currency", postgresql_where=text("base_amount IS NULL")),
+    personal=anonymise(
+        "contact_id",
+        columns={"payer": "NULL", "provider_customer_id": "NULL", "external_ids": "'[]'"},
+        ground=ACCOUNTING,
+        until="gift_date",
+        traces=("t.provider_customer_id", "t.provider_payment_id"),
+    ),
 )
 
 payment_entries = tenant_table(
@@ -131,6 +147,7 @@ payment_entries = tenant_table(
     refers("gift_id", "gifts"),
     UniqueConstraint("organization_id", "gift_id", "entry_key"),
     privileges=APPEND_ONLY,
+    personal=retain("gift_id.contact_id", ground=ACCOUNTING, until="recorded_at"),
 )
 
 gift_payment_refs = tenant_table(
@@ -142,6 +159,7 @@ gift_payment_refs = tenant_table(
     refers("gift_id", "gifts"),
     Index("ix_gift_payment_refs__gift", "organization_id", "gift_id"),
     key=("connection_id", "ref"),
+    personal=retain("gift_id.contact_id", ground=ACCOUNTING, traces=("t.ref",)),
 )
 
 gift_external_ids = tenant_table(
@@ -152,4 +170,5 @@ gift_external_ids = tenant_table(
     refers("gift_id", "gifts"),
     Index("ix_gift_external_ids__gift", "organization_id", "gift_id"),
     key=("system", "external_id"),
+    personal=erase("gift_id.contact_id"),
 )

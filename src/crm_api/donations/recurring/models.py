@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, text
 
+from crm_api.kit.personal import ACCOUNTING, anonymise
 from crm_api.kit.tables import day, instant, minor, number, one_of, refers, string, tenant_table, uid
 
 STATUSES = ("pending", "active", "past_due", "paused", "canceled", "completed")
@@ -37,6 +38,7 @@ recurring_plans = tenant_table(
     refers("connection_id", "payment_connections"),
     Index("ix_recurring_plans__created", "organization_id", "created_at", "id"),
     Index("ix_recurring_plans__contact", "organization_id", "contact_id", "status"),
+    Index("ix_recurring_plans__timeline", "organization_id", "contact_id", "status_at", "id"),
     Index("ix_recurring_plans__campaign", "organization_id", "campaign_id"),
     Index(
         "uq_recurring_plans__provider",
@@ -47,4 +49,12 @@ recurring_plans = tenant_table(
         postgresql_where=text("connection_id IS NOT NULL"),
     ),
     Index("ix_recurring_plans__provider_plan_id", "organization_id", "provider_plan_id"),
+    # Without its contact: were it still charged, the next payment would come from somebody new.
+    personal=anonymise(
+        "contact_id",
+        columns={"contact_id": "NULL", "provider_customer_id": "NULL", "updated_at": ":now"},
+        ground=ACCOUNTING,
+        until="created_at",
+        traces=("t.provider_plan_id", "t.provider_customer_id"),
+    ),
 )

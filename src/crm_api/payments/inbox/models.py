@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, LargeBinary, UniqueConstraint, text
 
+from crm_api.kit.personal import ACCOUNTING, anonymise
 from crm_api.kit.tables import instant, one_of, refers, string, tenant_table, uid
+from crm_api.payments.inbox.scrub import scrub
 
 STATES = ("received", "waiting", "handled", "ignored", "unmatched", "failed")
 
@@ -31,4 +33,12 @@ provider_events = tenant_table(
     Index("ix_provider_events__state", "organization_id", "state", "id"),
     Index("ix_provider_events__gift", "organization_id", "gift_id"),
     Index("ix_provider_events__unmatched", "organization_id", "wait_key", postgresql_where=text("state = 'unmatched'")),
+    personal=anonymise(
+        "gift_id.contact_id",
+        where="t.gift_id IS NULL AND t.state NOT IN ('received', 'waiting') "
+        "AND EXISTS (SELECT 1 FROM unnest(:traces) n WHERE position(convert_to(n, 'UTF8') IN t.body) > 0)",
+        rewrite={"body": scrub},
+        ground=ACCOUNTING,
+        until="received_at",
+    ),
 )

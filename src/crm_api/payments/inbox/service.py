@@ -18,6 +18,7 @@ from crm_api.outbox.service import emit
 from crm_api.payments.connections.service import OpenConnection
 from crm_api.payments.facts import PaymentEventReceived
 from crm_api.payments.inbox.models import provider_events
+from crm_api.payments.inbox.scrub import scrub
 from crm_api.payments.provider import SignatureInvalid
 from crm_api.payments.providers import PROVIDERS
 
@@ -61,8 +62,20 @@ _MARK = prepare(
     text(
         "UPDATE provider_events SET state = :state, reason = :reason, wait_key = :wait_key, "
         "gift_id = coalesce(:gift_id, gift_id), handled_at = :now "
-        "WHERE organization_id = :organization_id AND id = :id"
+        "WHERE organization_id = :organization_id AND id = :id RETURNING EXISTS (SELECT 1 FROM gifts g "
+        "JOIN contacts c ON c.organization_id = g.organization_id AND c.id = g.contact_id "
+        "WHERE g.organization_id = :organization_id AND g.id = :gift_id AND c.erased_at IS NOT NULL) AS of_erased"
     )
+)
+# What comes late about somebody who was erased is not kept.
+_FORGET_PAYER = prepare(
+    text(
+        "UPDATE gifts SET payer = NULL, provider_customer_id = NULL "
+        "WHERE organization_id = :organization_id AND id = :gift_id"
+    )
+)
+_REPLACE_BODY = prepare(
+    text("UPDATE provider_events SET body = :body WHERE organization_id = :organization_id AND id = :id")
 )
 _MOVE = prepare(
     text("UPDATE provider_events SET gift_id = :target WHERE organization_id = :organization_id AND gift_id = :source")
@@ -158,9 +171,15 @@ async def mark(
     wait_key: str | None = None,
     gift_id: UUID | None = None,
 ) -> None:
-    """Note what became of an event."""
+    """Note what became of an event. One about a gift of somebody who was erased keeps nothing personal."""
     now = session.now if state in {"handled", "ignored"} else None
-    await session.execute(_MARK, id=event_id, state=state, reason=reason, wait_key=wait_key, gift_id=gift_id, now=now)
+    of_erased = await session.fetch_val(
+        _MARK, id=event_id, state=state, reason=reason, wait_key=wait_key, gift_id=gift_id, now=now
+    )
+    if of_erased:
+        event = await get_event(session, event_id)
+        await session.execute(_REPLACE_BODY, id=event_id, body=scrub(event["body"]))
+        await session.execute(_FORGET_PAYER, gift_id=gift_id)
 
 
 async def wake(session: WriteSession, keys: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
 
+from crm_api.kit.personal import anonymise, retain
 from crm_api.kit.tables import (
     APPEND_ONLY,
     day,
@@ -46,10 +47,16 @@ deals = tenant_table(
     Index("ix_deals__board", "organization_id", "pipeline_id", "stage_id", "id"),
     Index("ix_deals__stage", "organization_id", "stage_id", "id"),
     Index("ix_deals__contact", "organization_id", "contact_id", "id"),
+    Index("ix_deals__timeline", "organization_id", "contact_id", "created_at", "id"),
     Index("ix_deals__owner", "organization_id", "owner_member_id", "id"),
     Index("ix_deals__status", "organization_id", "status", "id"),
     Index("ix_deals__entered", "organization_id", "entered_stage_at", "id"),
     Index("ix_deals__created", "organization_id", "created_at", "id"),
+    personal=anonymise(
+        "contact_id",
+        columns={"title": "'Erased'", "updated_at": ":now", "version": "t.version + 1"},
+        ground="figures of the pipeline: amounts, stages and times",
+    ),
 )
 
 deal_moves = tenant_table(
@@ -67,4 +74,5 @@ deal_moves = tenant_table(
     Index("ix_deal_moves__from", "organization_id", "from_stage_id", "moved_at"),
     Index("ix_deal_moves__to", "organization_id", "to_stage_id", "moved_at"),
     privileges=APPEND_ONLY,
+    personal=retain("deal_id.contact_id", ground="figures of the pipeline: stages and times"),
 )

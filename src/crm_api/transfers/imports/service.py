@@ -1,0 +1,219 @@
+"""Verbs of imports. What takes time is done by the worker (`work`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text
+
+from crm_api.audit.service import record
+from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
+from crm_api.kit.ids import new_id
+from crm_api.kit.problems import Conflict, FieldError, Invalid, NotFound
+from crm_api.kit.updates import check_version, update_row
+from crm_api.outbox.service import emit
+from crm_api.transfers.imports.facts import ImportDue
+from crm_api.transfers.imports.journal import number_of
+from crm_api.transfers.imports.models import KEPT_DAYS, imports
+from crm_api.transfers.imports.registry import KINDS
+from crm_api.transfers.imports.schemas import ImportPatch, ImportUpload
+
+READ_SENSITIVE = "contacts:read_sensitive"
+_ORG: Any = bindparam("organization_id")
+GET = prepare(select(imports).where(imports.c.organization_id == _ORG, imports.c.id == bindparam("id")))
+_LOCK = prepare(text("SELECT * FROM imports WHERE organization_id = :organization_id AND id = :id FOR NO KEY UPDATE"))
+_COUNTS = ("created", "updated", "skipped", "queued", "failed")
+_ZERO: dict[str, Any] = dict.fromkeys(("rows", "position", "progress", *_COUNTS, "removed", "restored", "kept"), 0)
+_OPTIONS = ("preset", "encoding", "delimiter", "sheet", "external_system", "default_country", "date_order")
+_NOTHING: dict[str, Any] = {"reason": None, "reason_code": None, "finished_at": None}
+
+
+def to_read(row: RowLike, scopes: frozenset[str] = frozenset(), errors_url: str | None = None) -> dict[str, Any]:
+    """An import as the API shows it to somebody with these scopes."""
+    detected = {
+        name: value for name, value in row["detected"].items() if name not in {"sensitive", "skip_lines"}
+    } or None
+    return {
+        **{name: row[name] for name in _PLAIN},
+        "progress": row["progress"] / 1000,
+        "totals": {name: row[name] for name in ("rows", *_COUNTS)},
+        "undone": {name: row[name] for name in ("removed", "restored", "kept")},
+        "detected": detected,
+        "samples": _samples(row, scopes),
+        "errors_url": errors_url,
+    }
+
+
+_PLAIN = (
+    "id", "kind", "state", "phase", "options", "mapping", "filename", "file_size", "reason", "reason_code",
+    "finished_at", "purge_at", "version", "created_at", "updated_at",
+)  # fmt: skip
+
+
+def may_see_cells(row: RowLike, scopes: frozenset[str]) -> bool:
+    """Whether somebody with these scopes may see cells as they came: not without `contacts:read_sensitive` where a
+    column goes into a beneficiary-sensitive field."""
+    return READ_SENSITIVE in scopes or not row["detected"].get("sensitive")
+
+
+def _samples(row: RowLike, scopes: frozenset[str]) -> list[dict[str, str]]:
+    hidden = () if READ_SENSITIVE in scopes else row["detected"].get("sensitive", ())
+    headers = row["detected"].get("headers", ())
+    return [
+        {header: cell for header, cell in zip(headers, cells, strict=False) if header not in hidden}
+        for cells in row["samples"]
+    ]
+
+
+def row_to_read(row: RowLike, scopes: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """What became of a row, as the API shows it to somebody with these scopes."""
+    changes = {
+        name: {"before": change[0], "after": change[1]}
+        for name, change in (row["changes"] or {}).items()
+        if name != "custom_sensitive" or READ_SENSITIVE in scopes
+    }
+    plain = {name: row[name] for name in ("id", "outcome", "reason", "matched_by", "record_id", "undone")}
+    return {**plain, "row": number_of(row["id"]), "changes": changes, "errors": row["errors"] or []}
+
+
+def create_import(session: WriteSession, body: ImportUpload, *, name: str, filename: str, size: int) -> dict[str, Any]:
+    """Take a file, which is in the store under `name`; the worker looks at it at once."""
+    options = body.options.model_dump(mode="json")
+    _check_targets(body.kind, body.options.mapping)
+    row: dict[str, Any] = {
+        "id": new_id(),
+        "kind": body.kind,
+        "state": "uploaded",
+        "phase": "inspect",
+        "generation": 1,
+        "options": options,
+        "mapping": {},
+        "detected": {},
+        "samples": [],
+        "filename": filename,
+        "file_key": name,
+        "file_size": size,
+        "sensitive": READ_SENSITIVE in session.actor.scopes,
+        "actor_kind": session.actor.kind,
+        "actor_id": session.actor.id,
+        **_ZERO,
+        **_NOTHING,
+        "purge_at": session.now + timedelta(days=KEPT_DAYS),
+        "version": 1,
+        "created_at": session.now,
+        "updated_at": session.now,
+    }
+    session.later(imports, **row)
+    record(session, "import.uploaded", "import", row["id"])
+    emit(session, ImportDue(import_id=row["id"], generation=1))
+    return row
+
+
+def _check_targets(kind: str, mapping: Mapping[str, str | None]) -> None:
+    """422 for a target that no column can have; custom fields are looked at when the file is."""
+    known = KINDS[kind].target_names
+    errors = []
+    for target in mapping.values():
+        plain = target is None or target in known or target.startswith(("custom.", "external_id:"))
+        if not plain:
+            said = f"There is no such field. Columns can go to: {', '.join(sorted(known))}, custom.<key>, or null."
+            errors.append(FieldError("/options/mapping", "unknown_target", said))
+    if errors:
+        raise Invalid("options.mapping names a field that there is not; see errors.", errors=errors[:1])
+
+
+async def get_import(session: ReadSession, import_id: UUID) -> Row:
+    """One import, or 404."""
+    row = await session.fetch_row(GET, id=import_id)
+    if row is None:
+        raise NotFound("There is no such import.")
+    return row
+
+
+async def lock_import(session: WriteSession, import_id: UUID) -> Row:
+    """One import, locked for this transaction, or 404."""
+    row = await session.fetch_row(_LOCK, id=import_id)
+    if row is None:
+        raise NotFound("There is no such import.")
+    return row
+
+
+async def _set(session: WriteSession, row: Row, *, due: bool = True, **changes: Any) -> Row:
+    """Change an import; work begun before stops, and new work begins where it is `due`."""
+    generation = row["generation"] + 1
+    after = await update_row(session, imports, row["id"], {**changes, "generation": generation}, expected=None)
+    if due:
+        emit(session, ImportDue(import_id=row["id"], generation=generation))
+    return after
+
+
+async def patch_import(
+    session: WriteSession, import_id: UUID, body: ImportPatch, *, expected: int | None = None
+) -> Row:
+    """Change how the file is read or mapped, before anything is written; every row is tried anew."""
+    row = await lock_import(session, import_id)
+    check_version(row["version"], expected)
+    if not body.model_fields_set:
+        return row
+    not_begun = row["state"] in {"uploaded", "validating", "ready"}
+    unread = row["state"] == "failed" and row["phase"] in {"inspect", "validate"}
+    if row["file_key"] is None or not (not_begun or unread):
+        detail = f"The import is {row['state']}; it can be changed until it has run. Upload the file anew."
+        raise Conflict(detail, code="import_begun")
+    options = dict(row["options"])
+    if body.mapping is not None:
+        _check_targets(row["kind"], body.mapping)
+        headers = row["detected"].get("headers")
+        if headers is not None and not body.mapping.keys() <= set(headers):
+            said = "This names a column that the file does not have; see detected.headers."
+            raise Invalid.at("/mapping", "unknown_column", said)
+        options["mapping"] = {**options["mapping"], **body.mapping}
+    for name in ("on_match", *_OPTIONS):
+        if name in body.model_fields_set and (name != "on_match" or body.on_match is not None):
+            options[name] = getattr(body, name)
+    record(session, "import.changed", "import", import_id, fields=body.model_fields_set)
+    return await _set(
+        session, row, options={**options, "dry_run": True}, state="uploaded", phase="inspect", **_ZERO, **_NOTHING
+    )
+
+
+async def run_import(session: WriteSession, import_id: UUID) -> Row:
+    """Write the rows: of an import that is ready from the first, of one that was paused or failed on from where it
+    stopped."""
+    row = await lock_import(session, import_id)
+    resumed = row["state"] == "paused" or (row["state"] == "failed" and row["phase"] in {"import", "undo"})
+    if row["file_key"] is None or not (row["state"] == "ready" or resumed):
+        detail = f"The import is {row['state']}; only one that is ready, paused or failed while running can be run."
+        raise Conflict(detail, code="import_not_ready")
+    record(session, "import.started", "import", import_id)
+    begin = {} if resumed else {**_ZERO, "phase": "import"}
+    return await _set(session, row, state="running", **begin, **_NOTHING)
+
+
+async def pause_import(session: WriteSession, import_id: UUID) -> Row:
+    """Stop between two chunks; `run_import` goes on from there."""
+    row = await lock_import(session, import_id)
+    if row["state"] != "running":
+        raise Conflict(f"The import is {row['state']}; only a running one can be paused.", code="import_not_running")
+    record(session, "import.paused", "import", import_id)
+    return await _set(session, row, due=False, state="paused")
+
+
+async def undo_import(session: WriteSession, import_id: UUID) -> Row:
+    """Take back what the import has written: contacts that it created and nobody touched since are removed, those that
+    it changed get back what they had."""
+    row = await lock_import(session, import_id)
+    stopped = row["state"] in {"succeeded", "paused", "failed"} and row["phase"] == "import"
+    if not stopped:
+        detail = f"The import is {row['state']}; one that has written records and does not run can be undone."
+        if row["state"] == "undone":
+            detail = "The import was undone already."
+        raise Conflict(detail, code="import_not_undoable")
+    if row["purge_at"] is not None and row["purge_at"] <= session.now:
+        detail = f"The import is older than {KEPT_DAYS} days; what it changed is not known any more."
+        raise Conflict(detail, code="import_too_old")
+    record(session, "import.undone", "import", import_id)
+    return await _set(session, row, state="running", phase="undo", back_to=row["position"], progress=0, **_NOTHING)
