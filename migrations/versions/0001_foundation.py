@@ -192,7 +192,13 @@ def _contacts() -> None:
     )
     op.create_index("ix_contacts__created", "contacts", ["organization_id", "created_at", "id"], unique=False)
     op.create_index("ix_contacts__updated", "contacts", ["organization_id", "updated_at", "id"], unique=False)
-    op.create_index("ix_contacts__owner", "contacts", ["organization_id", "owner_member_id", "id"], unique=False)
+    op.create_index(
+        "ix_contacts__owner",
+        "contacts",
+        ["organization_id", "owner_member_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("owner_member_id IS NOT NULL"),
+    )
     op.create_index(
         "ix_contacts__merged_into",
         "contacts",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+
 from fastapi import FastAPI
 
 from crm_api.audit import endpoints as audit_events
@@ -87,6 +90,20 @@ def all_routes() -> list[Route]:
     return [route for routes in ROUTERS for route in routes.routes if isinstance(route, Route)]
 
 
+@cache
+def literal_paths() -> Mapping[str, frozenset[str]]:
+    """Addresses without a parameter, with the methods they take. Such an address never means another route's
+    parameter: ``/v1/contacts/batch`` is no contact, whatever the method."""
+    found: dict[str, frozenset[str]] = {}
+    for route in all_routes():
+        if "{" not in route.path:
+            found[route.path] = found.get(route.path, frozenset()) | frozenset(route.methods or ())
+    return found
+
+
 def methods_of(path: str) -> list[str]:
     """What methods an address takes, over all routes: GET and POST of one address are two of them."""
+    literal = literal_paths().get(path)
+    if literal is not None:
+        return sorted(literal)
     return sorted({m for route in all_routes() if route.path_regex.match(path) for m in route.methods or ()})

@@ -13,14 +13,14 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crm_api import __version__, openapi
-from crm_api.api import all_routes, include_routers, methods_of
+from crm_api.api import all_routes, include_routers, literal_paths, methods_of
 from crm_api.auth.oidc import OidcVerifier
 from crm_api.auth.principal import Authenticator
 from crm_api.docs_page import add_docs
 from crm_api.documents.storage import FileStore
 from crm_api.guard import require_safe_role
 from crm_api.health import add_health
-from crm_api.idempotency.boundary import Services
+from crm_api.idempotency.boundary import Route, Services
 from crm_api.intake.sources.directory import Directory as IntakeDirectory
 from crm_api.kit import http, problems
 from crm_api.kit.body import escape
@@ -56,6 +56,7 @@ class Application(FastAPI):
     """Routes of ours are called straight away; everything else (docs, health, 404, 405) goes FastAPI's way."""
 
     _dispatcher: Dispatcher | None = None
+    _capped: list[Route] | None = None
 
     def _find(self, scope: Scope) -> tuple[Any, dict[str, str]] | None:
         if self._dispatcher is None:
@@ -66,10 +67,11 @@ class Application(FastAPI):
 
     def body_cap(self, method: str, path: str) -> int | None:
         """How large a body may be where the route says so itself (forms with a file, batches); nothing elsewhere."""
-        for route in all_routes():
-            own = route.max_body_bytes
-            if own is not None and method in (route.methods or ()) and route.path_regex.match(path):
-                return own
+        if self._capped is None:
+            self._capped = [route for route in all_routes() if route.max_body_bytes is not None]
+        for route in self._capped:
+            if method in (route.methods or ()) and route.path_regex.match(path):
+                return route.max_body_bytes
         return None
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -80,6 +82,11 @@ class Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         found = self._find(scope) if scope["type"] == "http" else None
+        if found is None or found[1]:
+            literal = literal_paths().get(scope["path"]) if scope["type"] == "http" else None
+            if literal is not None and scope["method"] not in literal:
+                await _not_taken(Request(scope), scope["path"])(scope, receive, send)
+                return
         if found is None:
             await super().__call__(scope, receive, send)
             return
@@ -156,12 +163,19 @@ def _render(request: Request, problem: problems.Problem) -> Response:
     )
 
 
+def _method_not_allowed(allow: str) -> problems.Problem:
+    return problems.MethodNotAllowed("This address does not take this method; see Allow.", headers={"Allow": allow})
+
+
+def _not_taken(request: Request, path: str) -> Response:
+    return _render(request, _method_not_allowed(", ".join(methods_of(path))))
+
+
 def _of_http(error: HTTPException, path: str) -> problems.Problem:
     if error.status_code == 404:
         return problems.NotFound("There is nothing at this address; see /docs for every route.", code="route_not_found")
     if error.status_code == 405:
-        headers = {"Allow": ", ".join(methods_of(path)) or (error.headers or {}).get("Allow", "")}
-        return problems.MethodNotAllowed("This address does not take this method; see Allow.", headers=headers)
+        return _method_not_allowed(", ".join(methods_of(path)) or (error.headers or {}).get("Allow", ""))
     return problems.BadRequest("The request cannot be read.")
 
 

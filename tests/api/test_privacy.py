@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,11 +42,12 @@ class Words:
         return word
 
 
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLOSED = {
     "at", "due_on", "due_at", "remind_at", "priority", "direction",
     "mapping", "purpose", "roles", "kind", "role", "status", "method", "channel", "language", "currency", "country", "number", "timezone", "rate",
     "rate_date", "source_currency", "target_currency", "scopes", "outcome", "provider", "expires_at", "received_at",
-    "type", "resource", "sensitivity", "since", "until", "starts_on", "ends_on", "sent_on", "expected_on", "now", "refunded_at", "legal_basis",
+    "type", "resource", "sensitivity", "since", "until", "starts_on", "ends_on", "expires_on", "from", "sent_on", "expected_on", "now", "refunded_at", "legal_basis",
 }  # fmt: skip
 """Members that take no free text."""
 
@@ -54,7 +56,7 @@ def _marked(body: Any, words: Words) -> Any:
     result = copy.deepcopy(body)
     for at, value in leaves(body):
         named = [step for step in at if isinstance(step, str)]
-        free = isinstance(value, str) and not {*named} & _CLOSED and not named[-1].endswith("_id")
+        free = isinstance(value, str) and not {*named} & _CLOSED and not _UUID.fullmatch(value)
         if free:
             result = replaced(result, at, words.fits(named[-1], value))
     return result

@@ -170,6 +170,7 @@ def _commands_work(facts: dict[str, str]) -> None:
         "REDIS_URL": facts["redis_url"],
         "CRM_SECRET_KEYS": state["secret_key"],
         "CRM_MAIL_URL": f"file://{facts['mail_dir']}",
+        "CRM_FILES_URL": f"file://{Path(facts['mail_dir']).with_name('files')}",
     }
     healthy = cli("doctor", **environment)
     assert healthy.returncode == 0, healthy.stdout

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -39,7 +40,7 @@ days = st.builds(
 )
 
 
-def daily(hour: int, **options: int) -> Schedule:
+def daily(hour: int, **options: Any) -> Schedule:
     return Schedule("tests.daily", Ticked, every=timedelta(days=1), at_hour=hour, **options)
 
 

@@ -59,7 +59,13 @@ contacts = tenant_table(
     one_of("kind", ("person", "organization")),
     Index("ix_contacts__created", "organization_id", "created_at", "id"),
     Index("ix_contacts__updated", "organization_id", "updated_at", "id"),
-    Index("ix_contacts__owner", "organization_id", "owner_member_id", "id"),
+    Index(
+        "ix_contacts__owner",
+        "organization_id",
+        "owner_member_id",
+        "id",
+        postgresql_where=text("owner_member_id IS NOT NULL"),
+    ),
     Index(
         "ix_contacts__merged_into", "organization_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")
     ),
