@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from crm_api.scoring import service as scoring_service
-from tests.api.surface import FIXTURES, Planted, leaves, operations, plant, replaced, send
+from tests.api.surface import FIXTURES, Operation, Planted, leaves, operations, plant, replaced, send
 from tests.support.world import World
 
 WORD = "zqprivate"
@@ -47,7 +47,7 @@ _CLOSED = {
     "at", "due_on", "due_at", "remind_at", "priority", "direction",
     "mapping", "purpose", "roles", "kind", "role", "status", "method", "channel", "language", "currency", "country", "number", "timezone", "rate",
     "rate_date", "source_currency", "target_currency", "scopes", "outcome", "provider", "expires_at", "received_at",
-    "type", "resource", "sensitivity", "since", "until", "starts_on", "ends_on", "expires_on", "from", "sent_on", "expected_on", "now", "refunded_at", "legal_basis",
+    "type", "resource", "sensitivity", "since", "until", "starts_on", "ends_on", "expires_on", "from", "fields", "sent_on", "expected_on", "now", "refunded_at", "legal_basis",
 }  # fmt: skip
 """Members that take no free text."""
 
@@ -82,6 +82,19 @@ def _nothing_personal(lines: list[str]) -> None:
         assert WORD not in line, line[:600]
 
 
+async def _accepted(planted: Planted, operation: Operation, body: Any, known: Any, answer: Any) -> Any:
+    """The answer once members that take no free text after all have their own values back."""
+    for _ in range(3):
+        if answer.status != 422:
+            break
+        for error in answer.json()["errors"]:
+            at = tuple(int(step) if step.isdecimal() else step for step in error["pointer"].split("/")[1:])
+            own = dict(leaves(known)).get(at)
+            body = replaced(body, at, own) if own is not None else body
+        answer = await send(planted.world, operation.method, planted.url(operation), body=json.dumps(body).encode())
+    return answer
+
+
 async def _send_everything(planted: Planted, words: Words) -> list[str]:
     """Every body of every route, with a word in each text: accepted, refused for one wrong member, and cut off."""
     said = []
@@ -101,6 +114,9 @@ async def _send_everything(planted: Planted, words: Words) -> list[str]:
         for number, raw in enumerate(requests):
             answer = await send(planted.world, operation.method, planted.url(operation), body=raw)
             if number == 0:
+                if answer.status >= 400:
+                    said.append(answer.text)
+                answer = await _accepted(planted, operation, body, planted.body(operation), answer)
                 assert answer.status < 300 or answer.status in {404, 409}, f"{operation}: {answer.text}"
             if answer.status >= 400:
                 said.append(answer.text)
