@@ -182,12 +182,6 @@ def _contacts() -> None:
             ["members.organization_id", "members.id"],
             name=op.f("fk_contacts__organization_id_owner_member_id"),
         ),
-        sa.ForeignKeyConstraint(
-            ["organization_id", "merged_into"],
-            ["contacts.organization_id", "contacts.id"],
-            name=op.f("fk_contacts__organization_id_merged_into"),
-        ),
-        sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_contacts")),
         info={"tenant": True, "privileges": ("SELECT", "INSERT", "UPDATE", "DELETE")},
     )
     op.create_index("ix_contacts__created", "contacts", ["organization_id", "created_at", "id"], unique=False)
@@ -205,6 +199,16 @@ def _contacts() -> None:
         ["organization_id", "merged_into"],
         unique=False,
         postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
+    # The primary key last: of two indexes that look alike to the planner, as all do before the first ANALYZE, it takes the
+    # younger one; the checks of foreign keys would go through all of an organization's contacts.
+    op.create_primary_key("pk_contacts", "contacts", ["organization_id", "id"])
+    op.create_foreign_key(
+        "fk_contacts__organization_id_merged_into",
+        "contacts",
+        "contacts",
+        ["organization_id", "merged_into"],
+        ["organization_id", "id"],
     )
 
 

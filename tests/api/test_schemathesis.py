@@ -19,9 +19,11 @@ from uuid import uuid4
 
 import pytest
 import schemathesis
+from pydantic import TypeAdapter
 from schemathesis.engine import events, from_schema
 
-from crm_api.contacts.parts import clean_email, clean_phone
+from crm_api.contacts.consents.policy import PURPOSES
+from crm_api.contacts.parts import BirthDate, clean_email, clean_phone
 from crm_api.kit import clock, money
 from tests.api.surface import document, plant
 from tests.support.world import World
@@ -56,40 +58,119 @@ _FORMS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "reply_email": (clean_email, "olena@example.org"),
     "address": (clean_email, "olena@example.org"),
     "number": (clean_phone, "+380501234567"),
+    "birth_date": (TypeAdapter(BirthDate).validate_python, "1980-05-17"),
 }
 """Members of a form that is a list or a grammar of its own: what tells, and one that fits."""
 
 
-def _obey_forms(value: Any) -> None:
+def _in_form(name: str, value: Any) -> Any:
+    """The value with everything in it in the form that its name asks for."""
     if isinstance(value, dict):
-        for name, item in value.items():
-            if isinstance(item, str) and name in _FORMS and not _fits(_FORMS[name][0], item):
-                value[name] = _FORMS[name][1]
-            elif isinstance(item, str) and name.endswith("name") and not item.strip():
-                value[name] = "Olena"  # what is blank differs from one language's regular expressions to another's
-            elif isinstance(item, float) and item.is_integer():
-                value[name] = int(item)  # JSON Schema calls 2.0 a whole number
-            elif name == "custom":
-                value[name] = {}  # takes what the organization has defined
-                continue
-            _obey_forms(value[name])
-    elif isinstance(value, list):
-        for item in value:
-            _obey_forms(item)
+        if name == "fields":
+            return value  # says something of fields, and holds none of their values
+        return {key: {} if key == "custom" else _in_form(key, item) for key, item in value.items()}  # custom: as defined
+    if isinstance(value, list):
+        return [_in_form(name, item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON Schema calls 2.0 a whole number
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return 0  # where any JSON is taken, its whole numbers have 64 bits
+    if isinstance(value, str):
+        if name in _FORMS and not _fits(_FORMS[name][0], value):
+            return _FORMS[name][1]
+        if name.endswith("name") and not value.strip():
+            return "Olena"  # what is blank differs from one language's regular expressions to another's
+    return value
 
 
-def _obey_body(operation: str, body: dict[str, Any]) -> None:
-    _obey_forms(body)
-    for name in ("expires_at", "received_at", "refunded_at", "now", "ends_on"):
-        if name in body:
-            body[name] = None  # has to lie after now, or not far from it, or after another one
-    if operation in {"contacts_create", "contacts_upsert_by_external_id"}:
-        body["organization_name"] = body.get("organization_name") or "Red Cross"
-    elif operation == "contacts_update" and body.get("kind"):
+def _each_once(items: Any, name: str = "code") -> list[Any]:
+    return list({item[name]: item for item in items or ()}.values())
+
+
+def _obey_roles(body: dict[str, Any]) -> None:
+    """Those of the organization."""
+    if body.get("roles"):
+        body["roles"] = ["volunteer"]
+    for detail in body.get("role_details") or ():
+        detail |= {"role": "volunteer", "until": None}  # not before since
+
+
+def _obey_consent(said: dict[str, Any]) -> None:
+    """Purposes and lists are the organization's."""
+    said.pop("list", None)
+    if said.get("purpose") not in {None, *PURPOSES}:
+        said["purpose"] = "newsletter"
+
+
+_BOT_CREDENTIALS = {
+    "meta_leads": {"app_secret": "a" * 32, "page_access_token": "b" * 32},
+    "viber": {"auth_token": "c" * 32},
+}
+
+
+def _obey_of_contacts(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of contacts and of what belongs to them have to obey."""
+    if operation.startswith("contacts_"):
+        _obey_roles(body)
+    if operation == "contacts_update" and body.get("kind"):
         body["organization_name"] = "Red Cross"
     elif operation == "contacts_update":
         body.pop("organization_name", None)
-    elif operation == "api_keys_create":
+    elif operation == "contacts_batch" and body.get("atomic"):
+        body["items"] = [{"op": "create", "body": {"given_name": "Olena"}}]  # one bad item refuses all of them
+    elif operation == "contacts_merge":
+        body |= {"from": [str(uuid4())], "fields": {}}  # not into itself; values of those contacts' own
+    elif operation == "contact_consents_create":
+        _obey_consent(body)
+        body.pop("at", None)  # not after now
+    elif operation == "privacy_settings_replace":
+        body |= {"purposes": _each_once(body.get("purposes")), "lists": _each_once(body.get("lists"))}
+        for each in body["lists"]:
+            _obey_consent(each)
+    elif operation == "duplicate_rules_replace":
+        if body.get("rules"):
+            body["rules"] = _each_once(body["rules"])
+        body["certain"] = max(body.get("certain", 36), body.get("possible", 24))
+    elif operation == "custom_fields_create":
+        body |= {"required": False, "choices": _each_once(body.get("choices"))}  # required of every contact after it
+    elif operation == "custom_fields_update":
+        body.pop("required", None)
+        body.pop("choices", None)  # none left out, none that its type does not have
+    elif operation in {"relationships_create", "relationships_update"}:
+        body.pop("since", None)  # not after until
+        body.pop("until", None)
+    elif operation == "household_patterns_put":
+        body.clear()  # placeholders are a grammar of their own
+
+
+def _obey_of_transfers(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of files, imports, exports and intake have to obey."""
+    if operation == "documents_create":
+        body["file"] = "Notes"  # the content is what its name says
+    elif operation in {"imports_create", "imports_update"}:
+        for options in (body, body.get("options")):
+            if isinstance(options, dict) and "mapping" in options:
+                options["mapping"] = {}  # columns are the file's
+    elif operation == "exports_create":
+        body |= {"filter": {}, "columns": ["id"] if body.get("columns") else None}  # as the resource and the caller's rights have
+    elif operation.startswith("intake_sources_"):
+        if body.get("defaults"):
+            _obey_roles(body["defaults"])
+            _obey_consent(body["defaults"].get("consent") or {})
+        if operation == "intake_sources_create":
+            body["credentials"] = _BOT_CREDENTIALS.get(body["kind"], {})
+        else:
+            for name in ("credentials", "bot_username", "start_system", "browser_form"):
+                body.pop(name, None)  # of that source's kind
+
+
+def _obey_body(operation: str, body: dict[str, Any]) -> None:
+    for name in ("expires_at", "received_at", "refunded_at", "now", "ends_on"):
+        if name in body:
+            body[name] = None  # has to lie after now, or not far from it, or after another one
+    _obey_of_contacts(operation, body)
+    _obey_of_transfers(operation, body)
+    if operation == "api_keys_create":
         body |= {"kind": "secret", "scopes": ["contacts:read"]}
     elif operation == "exchange_rates_create":
         body |= {"source_currency": "EUR", "target_currency": "USD", "rate": "1.5"}
@@ -99,17 +180,6 @@ def _obey_body(operation: str, body: dict[str, Any]) -> None:
         body |= {"provider": "stripe", "credentials": {"webhook_secret": "whsec_x"}}
     elif operation == "payment_connections_update":
         body.pop("credentials", None)
-    elif operation == "custom_fields_create":
-        body |= {"type": "text", "choices": []}
-    elif operation == "custom_fields_update":
-        body.pop("choices", None)  # no code twice
-    elif operation in {"relationships_create", "relationships_update"}:
-        body.pop("since", None)  # not after until
-        body.pop("until", None)
-    elif operation == "household_patterns_put":
-        body.clear()  # placeholders are a grammar of their own
-    elif operation in {"households_create", "households_update"}:
-        body.pop("address", None)  # a season has both ends
     elif operation == "deals_create":
         body.pop("stage_id", None)  # of that pipeline
     for stage in [body, *(body.get("stages") or [])] if operation.startswith("pipeline") else []:
@@ -121,13 +191,18 @@ def obey(case: Any) -> None:
     """Make a valid request obey the rules that the document can only tell in words."""
     operation = case.operation.definition.raw["operationId"]
     if isinstance(case.body, dict):
-        body = copy.deepcopy(case.body)
+        body = _in_form("", copy.deepcopy(case.body))
         _obey_body(operation, body)
         case.body = body
+    for name, value in (case.path_parameters or {}).items():
+        if value is None:
+            case.path_parameters[name] = str(uuid4())  # from an answer in which the id was null
     query = dict(case.query or {})
     query.pop("cursor", None)  # only the server makes them
     if len(query.get("q", "letters")) < 2 or not query.get("q", "letters").isalpha():
         query["q"] = "olena"
+    if operation == "contacts_can_contact":
+        _obey_consent(query)
     if "as_of" in query:
         query["as_of"] = "2026-11-22"
     for name in query:
@@ -170,6 +245,9 @@ def _bridge(app: Any, loop: asyncio.AbstractEventLoop) -> Any:
     return application
 
 
+_NAMED_AS_TEXT = {"schema": {"type": "string"}, "example": 'form-data; name="file"; filename="notes.txt"'}
+
+
 def _thinned(whole: dict[str, Any]) -> dict[str, Any]:
     """The document with each kind of query parameter in one list only: they are read by one function, and
     `test_hostile_addresses` and `test_listing` send every one. Without `fields`: the answer then lacks members that its
@@ -185,6 +263,9 @@ def _thinned(whole: dict[str, Any]) -> dict[str, Any]:
                 if not kind or (parameter["name"] != "fields" and seen[kind] <= 1):
                     kept.append(parameter)
             operation["parameters"] = kept
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                if operation["operationId"] == "documents_create":
+                    content["encoding"] = {"file": {"headers": {"Content-Disposition": _NAMED_AS_TEXT}}}
     return result
 
 
@@ -240,6 +321,8 @@ def _obeying() -> Iterator[None]:
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
         if case.meta is not None and case.meta.generation.mode.is_positive:
             obey(case)
+        elif isinstance(case.body, dict) and case.media_type == "multipart/form-data" and "file" in case.body:
+            case.body = {**case.body, "file": "Notes"}  # Schemathesis takes bytes for no string, and a good form for bad
 
     yield
     schemathesis.hooks.unregister(before_call)

@@ -51,6 +51,8 @@ async def test_a_grant_its_evidence_and_its_end(world: World) -> None:
     assert await may(world, contact) == (False, "withdrawn")
     history = (await world.get(f"/v1/contacts/{contact['id']}/consents"))["data"]
     assert [(one["id"], one["is_current"]) for one in history] == [(ended["id"], True), (granted["id"], False)]
+    plain = {"purpose": "newsletter", "channel": "sms", "status": "granted"}
+    assert (await world.post(f"/v1/contacts/{contact['id']}/consents", plain))["legal_basis"] == "consent"
     late = await says(world, contact, "granted", purpose="newsletter", channel="email", at="2020-01-01T00:00:00Z")
     assert not late["is_current"], "what was said earlier and recorded later decides nothing"
     assert await may(world, contact) == (False, "withdrawn")
@@ -59,7 +61,6 @@ async def test_a_grant_its_evidence_and_its_end(world: World) -> None:
 async def test_what_does_not_fit_is_refused_in_words(world: World) -> None:
     contact = await world.contact()
     for body, pointer in (
-        ({"status": "granted"}, ""),
         ({"status": "withdrawn", "legal_basis": "consent"}, ""),
         ({"status": "withdrawn", "list": "monthly"}, ""),
         ({"status": "withdrawn", "purpose": "unheard_of"}, "/purpose"),

@@ -167,6 +167,19 @@ async def test_a_note_calls_each_member_once(world: World) -> None:
     assert written["mentions"] == []
 
 
+async def test_one_contact_is_named_without_a_list(world: World) -> None:
+    olena, nadia = (await world.contact())["id"], await member(world, "nadia")
+    made = await world.post("/v1/interactions", {"kind": "call", "contact_id": olena})
+    assert [one["contact_id"] for one in made["participants"]] == [olena]
+    both = {"kind": "visit", "contact_id": olena, "participants": [{"member_id": nadia, "role": "organizer"}]}
+    made = await world.post("/v1/interactions", both)
+    assert [(one["contact_id"], one["member_id"]) for one in made["participants"]] == [(None, nadia), (olena, None)]
+    twice = {"kind": "visit", "contact_id": olena, "participants": [{"contact_id": olena, "role": "about"}]}
+    made = await world.post("/v1/interactions", twice)
+    assert [one["role"] for one in made["participants"]] == ["about"]
+    assert len(await ids(world, contact_id=olena)) == 3
+
+
 async def test_what_is_refused(world: World) -> None:
     olena, nadia = (await world.contact())["id"], await member(world, "nadia")
     both = {"contact_id": olena, "member_id": nadia}
@@ -177,6 +190,9 @@ async def test_what_is_refused(world: World) -> None:
         ({"participants": [{"contact_id": olena}, {"contact_id": str(new_id())}]}, 404, "/participants/1/contact_id"),
         ({"participants": [{"contact_id": olena}, {"member_id": str(new_id())}]}, 404, "/participants/1/member_id"),
         ({"campaign_id": str(new_id())}, 404, "/campaign_id"),
+        ({"participants": None}, 422, ""),
+        ({"contact_id": str(new_id())}, 404, "/contact_id"),
+        ({"participants": None, "contact_id": str(new_id())}, 404, "/contact_id"),
         ({"kind": "note"}, 422, ""),
         ({"duration_seconds": -1}, 422, "/duration_seconds"),
         ({"kind": "seance"}, 422, "/kind"),

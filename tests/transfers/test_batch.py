@@ -63,6 +63,19 @@ async def test_an_atomic_batch_is_carried_out_whole_or_not_at_all(world: World, 
     assert len(await desk.contacts()) == 2
 
 
+async def test_items_without_an_op_are_contacts_to_be_created(world: World, desk: Desk) -> None:
+    one = {"kind": "person", "given_name": "Олена", "emails": [{"address": "olena@example.org"}]}
+    done = await batch(world, one, {"emails": [{"address": "nobody"}]}, {"given_name": "A", "nickname": "B"})
+    assert [item["status"] for item in done["results"]] == [201, 422, 422]
+    errors = [item["problem"]["errors"][0] for item in done["results"][1:]]
+    assert [error["pointer"] for error in errors] == ["/emails/0/address", "/nickname"]
+    assert "given_name" in errors[1]["detail"], "an unknown member is answered by the known ones"
+    (olena,) = await desk.contacts()
+    assert olena["id"] == done["results"][0]["id"]
+    problem = await world.post("/v1/contacts/batch?atomic=true", {"items": [one, {"given_name": 1}]}, expect=422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/items/1/given_name"]
+
+
 async def test_a_thousand_items_take_a_few_trips(world: World, desk: Desk, monkeypatch: Any) -> None:
     trips = 0
     from crm_api.kit.db import WriteSession

@@ -9,6 +9,7 @@ from fastapi import Path, Request, Response
 
 from crm_api.contacts import repository, service
 from crm_api.contacts.custom_fields.filters import resolve
+from crm_api.contacts.custom_fields.service import guarded_keys
 from crm_api.contacts.dedupe.arrivals import create_or_match, upsert_or_match
 from crm_api.contacts.fields import CONTACTS
 from crm_api.contacts.schemas import ContactCreate, ContactPage, ContactPatch, ContactRead
@@ -49,9 +50,9 @@ async def contacts_list(
 ) -> Response:
     """List contacts, newest first, or the best matches of `q` first, filtered by e-mail, phone, city, tag, role and by
     filterable fields of the organization's own (`custom.<key>`, `custom.<key>[gte]`)."""
-    scopes = session.actor.scopes
+    scopes, guarded = session.actor.scopes, await guarded_keys(session)
     query = await resolve(session, query)
-    return await read_contacts(session, query, lambda row: service.to_read(row, scopes))
+    return await read_contacts(session, query, lambda row: service.to_read(row, scopes, guarded))
 
 
 @routes.get(
@@ -66,7 +67,7 @@ async def contacts_get_by_external_id(
     row = await repository.by_external_id(session, system, external_id)
     if row is None:
         raise NotFound("No contact has this external id.")
-    return reply(service.to_read(row, session.actor.scopes), version=row["version"])
+    return reply(await service.shown(session, row), version=row["version"])
 
 
 @routes.put(
@@ -94,7 +95,7 @@ async def contacts_get(
 ) -> Response:
     """One contact."""
     row = await service.get_contact(session, contact_id)
-    return reply(service.to_read(row, session.actor.scopes), version=row["version"])
+    return reply(await service.shown(session, row), version=row["version"])
 
 
 @routes.patch("/v1/contacts/{contact_id}", operation_id="contacts_update", response_model=ContactRead)

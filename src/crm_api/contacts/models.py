@@ -163,10 +163,12 @@ contact_words.info["insert"] = """
             SELECT r.word AS variant
             UNION SELECT left(r.word, i - 1) || substr(r.word, i + 1) FROM generate_series(1, length(r.word)) AS i
         ) v
-        WHERE NOT EXISTS (
-            SELECT 1 FROM contact_words k
-            WHERE k.organization_id = {tenant} AND k.variant = r.word AND k.word = r.word
-        )
+        WHERE (
+            SELECT true FROM contact_words k
+            WHERE k.organization_id = {tenant} AND k.variant = r.word AND k.word = r.word LIMIT 1
+        ) IS NULL
         OFFSET 0
     ) q
-"""  # deferred rows hold a word; those not known yet are added with their variants (contacts/words.py)
+"""
+# Deferred rows hold a word; those not known yet are added with their variants (contacts/words.py). Not as NOT EXISTS: the
+# planner may make one join over the whole vocabulary of that, where this is a look-up for each word.

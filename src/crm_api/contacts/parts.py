@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from crm_api.contacts.quick import quick_email, quick_phone
+from crm_api.kit import rules
 from crm_api.kit.schemas import Code, Country, ExternalId, Input, Name, Output, ShortText
 
 
@@ -97,13 +98,27 @@ Network = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,30}$"), F
 HandleText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["volunteer"])]
 Stage = Literal["prospect", "active", "lapsed", "former"]
-MonthDay = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}-[0-9]{2}$"), AfterValidator(_month_day)]
+MonthDay = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{2}-[0-9]{2}$"),
+    AfterValidator(_month_day),
+    Field(json_schema_extra={"pattern": f"^{rules.MONTH_AND_DAY}$"}),
+]
 """A day of every year, ``MM-DD``."""
+_YEARS = rules.years(1850, 2200)
 BirthDate = Annotated[
-    str, StringConstraints(max_length=10), AfterValidator(_birth_date), Field(examples=["1980-05-17"])
+    str,
+    StringConstraints(max_length=10),
+    AfterValidator(_birth_date),
+    Field(
+        examples=["1980-05-17"],
+        json_schema_extra={
+            "pattern": f"^({_YEARS}(-(0[1-9]|1[0-2]))?|{_YEARS}-{rules.MONTH_AND_DAY}|--{rules.MONTH_AND_DAY})$"
+        },
+    ),
 ]
 """A date of which parts may be unknown: ``1980-05-17``, ``1980-05``, ``1980`` or ``--05-17``."""
-PlainDay = Annotated[date, AfterValidator(_sane_day)]
+PlainDay = Annotated[date, AfterValidator(_sane_day), Field(json_schema_extra={"pattern": f"^{_YEARS}-"})]
 Gender = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Greeting = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Custom = Annotated[dict[Annotated[str, StringConstraints(max_length=64)], JsonValue], AfterValidator(_custom)]
@@ -136,7 +151,8 @@ class Address(Input):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"line1": "Khreshchatyk 1", "city": "Kyiv", "postal_code": "01001", "country": "UA"}]
+            "examples": [{"line1": "Khreshchatyk 1", "city": "Kyiv", "postal_code": "01001", "country": "UA"}],
+            **rules.together("season_from", "season_until"),
         }
     )
 
@@ -175,7 +191,10 @@ class OtherName(Input):
     """A further name of the contact: in another script, before a marriage, a nickname. It is found by each."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"type": "latin", "given_name": "Olena", "family_name": "Shevchenko"}]}
+        json_schema_extra={
+            "examples": [{"type": "latin", "given_name": "Olena", "family_name": "Shevchenko"}],
+            **rules.one_at_least("given_name", "middle_name", "family_name", "organization_name"),
+        }
     )
 
     type: Literal["native", "latin", "maiden", "former", "nickname", "alias"]

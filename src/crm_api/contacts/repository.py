@@ -94,8 +94,8 @@ def add(session: WriteSession, contact: Mapping[str, Any]) -> None:
 def add_keys(session: WriteSession, contact: Mapping[str, Any]) -> None:
     """Insert the key rows of a contact."""
     keys = key_rows(contact)
-    for kind, value in keys:
-        session.later(contact_keys, kind=kind, value=value, contact_id=contact["id"])
+    owner = contact["id"]
+    session.later_rows(contact_keys, [{"kind": kind, "value": value, "contact_id": owner} for kind, value in keys])
     learn_words(session, keys)
 
 

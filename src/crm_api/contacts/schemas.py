@@ -33,6 +33,7 @@ from crm_api.contacts.parts import (
     SourceRead,
     Tags,
 )
+from crm_api.kit import rules
 from crm_api.kit.schemas import ExternalId, Input, Language, Name, Output, TimeZone, Versioned
 
 
@@ -41,6 +42,13 @@ def _one_primary(items: list[Any]) -> list[dict[str, Any]]:
     dumped = [item.model_dump(mode="json") for item in items]
     primary = next((n for n, item in enumerate(dumped) if item["is_primary"]), 0)
     return [{**item, "is_primary": number == primary} for number, item in enumerate(dumped)]
+
+
+_NO_ITEMS: dict[str, Any] = {
+    "properties": dict.fromkeys(("other_names", "emails", "phones", "handles", "external_ids"), {"maxItems": 0})
+}
+_NO_NAME = rules.absent("given_name", "family_name", "organization_name")
+_ONE_WAY_TO_SAY_ROLES = rules.not_both("roles", "role_details")
 
 
 def _one_way_to_say_roles(body: ContactCreate | ContactPatch) -> None:
@@ -66,7 +74,12 @@ class ContactCreate(Input):
                     "tags": [],
                     "custom": {},
                 }
-            ]
+            ],
+            **rules.all_of(
+                rules.where("kind", ["organization"], rules.given("organization_name")),
+                {"not": rules.all_of(_NO_NAME, _NO_ITEMS)},
+                _ONE_WAY_TO_SAY_ROLES,
+            ),
         }
     )
 
@@ -125,7 +138,10 @@ class ContactPatch(Input):
     """Changes to a contact: a JSON merge patch. Lists are replaced whole; null clears a field."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"language": "uk", "tags": ["friend"], "middle_name": None}]}
+        json_schema_extra={
+            "examples": [{"language": "uk", "tags": ["friend"], "middle_name": None}],
+            **_ONE_WAY_TO_SAY_ROLES,
+        }
     )
 
     kind: Literal["person", "organization"] | None = None

@@ -30,11 +30,23 @@ _NO_SOURCE: dict[str, Any] = dict.fromkeys(SourceRead.model_fields)
 _READ = tuple(name for name in ContactRead.model_fields if name != "custom")
 
 
-def to_read(row: RowLike, scopes: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A contact as the API shows it to somebody with these scopes."""
+def to_read(
+    row: RowLike, scopes: frozenset[str] = frozenset(), guarded: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """A contact as the API shows it to somebody with these scopes; `guarded` are keys of custom fields that they may
+    not see (`custom_fields.guarded_keys`)."""
     contact = {name: row[name] for name in _READ}
-    contact["custom"] = row["custom"] | row["custom_sensitive"] if READ_SENSITIVE in scopes else row["custom"]
+    if READ_SENSITIVE in scopes:
+        contact["custom"] = row["custom"] | row["custom_sensitive"]
+    else:
+        contact["custom"] = {key: value for key, value in row["custom"].items() if key not in guarded}
     return contact
+
+
+async def shown(session: ReadSession, row: RowLike) -> dict[str, Any]:
+    """A contact as the API shows it to the session's actor."""
+    guarded = await custom_fields.guarded_keys(session) if row["custom"] else frozenset()
+    return to_read(row, session.actor.scopes, guarded)
 
 
 def latin(values: RowLike) -> str | None:
@@ -159,7 +171,7 @@ async def change_contact(session: WriteSession, row: Row, changes: dict[str, Any
         changes["deceased_on"] = None
     changes = {name: value for name, value in changes.items() if value != row[name]}
     if not changes:
-        return to_read(row, session.actor.scopes)
+        return await shown(session, row)
     after = {**dict(row), **changes}
     if after["kind"] == "organization" and not after["organization_name"]:
         raise Invalid.at("/organization_name", "missing", "An organization needs organization_name.")
@@ -177,7 +189,7 @@ async def change_contact(session: WriteSession, row: Row, changes: dict[str, Any
         repository.add_external_ids(session, after, fresh)
     record(session, "contact.updated", "contact", row["id"], fields=changes)
     emit(session, ContactUpdated(contact_id=row["id"], fields=tuple(sorted(changes))))
-    return to_read(after, session.actor.scopes)
+    return await shown(session, after)
 
 
 async def upsert_by_external_id(

@@ -35,6 +35,11 @@ class Donor:
     email: str
     name: str
     gift_fund: str
+    culture: str = ""
+    """The list of names the person comes from; empty for organizations."""
+    female: bool = False
+    latin: tuple[str, str] = ("", "")
+    """Given and family name (a man's form) as the lists spell them in Latin letters, in small ones."""
 
 
 @lru_cache(maxsize=1)
@@ -43,7 +48,7 @@ def known() -> Mapping[str, Any]:
     folder = resources.files("crm_api.demo").joinpath("data")
     return {
         name: json.loads(folder.joinpath(f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("people", "organizations", "fund")
+        for name in ("people", "organizations", "fund", "circle", "touches")
     }
 
 
@@ -69,7 +74,8 @@ def make_donors(rng: random.Random) -> list[Donor]:
 def _person(rng: random.Random, number: int, taken: set[str]) -> Donor:
     people = known()["people"]
     cultures = {key: item["share"] for key, item in people.items() if isinstance(item, dict) and "share" in item}
-    culture = people[choose(rng, cultures)]
+    code = choose(rng, cultures)
+    culture = people[code]
     female = rng.random() < 0.58
     given, given_latin = rng.choice(culture["female" if female else "male"]).rsplit(" ", 1)
     family, family_latin = rng.choice(culture["family"]).rsplit(" ", 1)
@@ -99,7 +105,9 @@ def _person(rng: random.Random, number: int, taken: set[str]) -> Donor:
     source = choose(rng, _SOURCES)
     currency = choose(rng, culture["currencies"])
     fund = rng.choices(("general", "winter", "medical", "schools", "shelter"), (46, 16, 18, 12, 8))[0]
-    return Donor(number, body, habit, currency, source, reference(rng, "cus"), email, name, fund)
+    customer = reference(rng, "cus")
+    latin = (given_latin, family_latin)
+    return Donor(number, body, habit, currency, source, customer, email, name, fund, code, female, latin)
 
 
 def _place(rng: random.Random, culture: Mapping[str, Any]) -> tuple[str, str]:

@@ -8,9 +8,11 @@ from datetime import date, datetime, timedelta
 
 from crm_api.demo.appeals import Campaign, make_campaigns
 from crm_api.demo.calendar import Calendar
+from crm_api.demo.circle import Circle, make_circle
 from crm_api.demo.giving import CARDS, Gift, Giving, make_gifts
 from crm_api.demo.people import Donor, make_donors
 from crm_api.demo.plans import Plan, make_plans
+from crm_api.demo.touches import Touches, make_touches
 from crm_api.kit import clock
 
 
@@ -25,11 +27,15 @@ class Script:
     plans: list[Plan]
     gifts: list[Gift]
     """Oldest first."""
+    circle: Circle
+    """Families, colleagues, those who are helped, and some who stand there twice."""
+    touches: Touches
+    """What was said and is to be done."""
 
     @property
     def ends(self) -> datetime:
         """The last moment of the demo: everything happens before today."""
-        return self.calendar.midnight(self.calendar.today) - timedelta(seconds=1)
+        return _last_moment(self.calendar)
 
     @property
     def customers(self) -> set[int]:
@@ -54,7 +60,17 @@ def write_script(seed: int, now: datetime, zone: str) -> Script:
     make_gifts(giving, donors)
     plans = make_plans(giving, donors)
     gifts = sorted(giving.gifts, key=lambda gift: gift.moment)
-    return Script(calendar, campaigns, _known_since(rng, calendar, donors, gifts, plans), plans, gifts)
+    since = _known_since(rng, calendar, donors, gifts, plans)
+    ends = _last_moment(calendar)
+    last = {gift.donor.number: gift.moment.date() for gift in gifts if gift.donor is not None}
+    around = random.Random(f"crm-api demo circle {seed}")  # noqa: S311
+    circle = make_circle(around, ends, since, last)
+    touches = make_touches(around, ends, circle)
+    return Script(calendar, campaigns, circle.donors, plans, gifts, circle, touches)
+
+
+def _last_moment(calendar: Calendar) -> datetime:
+    return calendar.midnight(calendar.today) - timedelta(seconds=1)
 
 
 def _day(now: datetime, zone: str) -> date:

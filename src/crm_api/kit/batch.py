@@ -67,10 +67,17 @@ class Item:
     id: UUID | None = None
     version: int | None = None
     problem: Problem | None = None
+    plain: bool = False
+    """Sent without an ``op``: the item itself is the body."""
 
     def fail(self, problem: Problem) -> None:
         """The item is refused."""
         self.problem, self.status = problem, problem.status
+
+    def errors(self) -> list[FieldError]:
+        """What is wrong, at places of the item as it was sent."""
+        found = list(self.problem.errors) if self.problem is not None else []
+        return [one._replace(pointer=one.pointer.removeprefix("/body")) for one in found] if self.plain else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +88,15 @@ class Parsed:
     good: Sequence[Item] = field(default_factory=tuple)
 
 
-def parse_items(body: Batch, models: Mapping[str, type[Input]]) -> Parsed:
-    """The items by the model that their ``op`` names; an item that does not fit has failed already."""
+def parse_items(body: Batch, models: Mapping[str, type[Input]], *, plain: str) -> Parsed:
+    """The items by the model that their ``op`` names; one without is the body of a `plain`. An item that does not fit
+    has failed already."""
     items = []
     for index, raw in enumerate(body.items):
-        item = Item(index)
+        item = Item(index, plain="op" not in raw)
         items.append(item)
+        if item.plain:
+            raw = {"op": plain, "body": raw}  # noqa: PLW2901 - the same item, written out
         op = raw.get("op")
         model = models.get(op) if isinstance(op, str) else None
         if model is None:
@@ -95,7 +105,7 @@ def parse_items(body: Batch, models: Mapping[str, type[Input]]) -> Parsed:
         try:
             item.body = model.model_validate_json(orjson.dumps(raw), strict=True)
         except ValidationError as error:
-            item.fail(invalid_from(error))
+            item.fail(invalid_from(error, model=model, sent=raw))
     return Parsed(items, [item for item in items if item.problem is None])
 
 
@@ -104,14 +114,14 @@ def failures(items: Sequence[Item]) -> list[FieldError]:
     errors = []
     for item in items:
         if item.problem is not None:
-            inner = item.problem.errors or (FieldError("", item.problem.code, item.problem.detail),)
+            inner = item.errors() or [FieldError("", item.problem.code, item.problem.detail)]
             errors += [one._replace(pointer=f"/items/{item.index}{one.pointer}") for one in inner]
     return errors
 
 
-def require_all(body: Batch, items: Sequence[Item]) -> None:
-    """422 where the batch is atomic and an item has failed."""
-    if body.atomic and (errors := failures(items)):
+def require_all(items: Sequence[Item]) -> None:
+    """422 where an item has failed."""
+    if errors := failures(items):
         raise Invalid(
             "The batch is atomic and not every item can be carried out, so none was; see errors.",
             code="batch_refused",
@@ -132,7 +142,7 @@ def answer(items: Sequence[Item]) -> dict[str, Any]:
             else {
                 "code": item.problem.code,
                 "detail": item.problem.detail,
-                "errors": [one._asdict() for one in item.problem.errors],
+                "errors": [one._asdict() for one in item.errors()],
             },
         }
         for item in items

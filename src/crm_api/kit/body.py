@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -14,6 +14,7 @@ from crm_api.kit.problems import BadRequest, FieldError, Invalid
 Model = TypeVar("Model", bound=BaseModel)
 _MAX_DEPTH = 32
 _MAX_INTEGER = 2**63 - 1
+_UNKNOWN: Any = object()
 
 
 class _Refused(ValueError):
@@ -101,25 +102,60 @@ def parse_model(model: type[Model], raw: bytes) -> Model:
     errors."""
     if not raw:
         raise BadRequest("The body is empty; send a JSON object.", code="body_missing")
-    parse_json(raw)
+    sent = parse_json(raw)
     try:
         return cast("Model", _adapter(model).validate_json(raw, strict=True))
     except ValidationError as error:
-        raise invalid_from(error) from None
+        raise invalid_from(error, model=model, sent=sent) from None
 
 
-def invalid_from(error: ValidationError, prefix: str = "") -> Invalid:
-    """Our 422 from pydantic's error, without the rejected values."""
-    errors = [
-        FieldError(
-            prefix + "".join(f"/{escape(str(part))}" for part in item["loc"]),
-            str(item["type"]),
-            _sentence(str(item["msg"])),
-        )
-        for item in error.errors(include_url=False, include_input=False, include_context=False)[:50]
-    ]
+def invalid_from(
+    error: ValidationError, prefix: str = "", *, model: type[BaseModel] | None = None, sent: Any = _UNKNOWN
+) -> Invalid:
+    """Our 422 from pydantic's error, without the rejected values. With the model, an unknown member is answered by the
+    known ones; with what was sent, pointers name places in it, and not alternatives of ours."""
+    errors = []
+    for item in error.errors(include_url=False, include_input=False, include_context=False)[:50]:
+        place = item["loc"] if sent is _UNKNOWN else _place(item["loc"], sent, missing=item["type"] == "missing")
+        said = _sentence(str(item["msg"]))
+        if item["type"] == "extra_forbidden" and model is not None and (known := _members(model, item["loc"][:-1])):
+            said = f"There is no such member here. Known are: {', '.join(known)}."
+        pointer = prefix + "".join(f"/{escape(str(part))}" for part in place)
+        errors.append(FieldError(pointer, str(item["type"]), said))
     count = len(errors)
     return Invalid(f"{count} field{'s are' if count > 1 else ' is'} not acceptable; see errors.", errors=errors)
+
+
+def _place(loc: tuple[int | str, ...], sent: Any, *, missing: bool) -> list[int | str]:
+    """The parts of pydantic's place that are there in the body: it also names the alternative it tried."""
+    place: list[int | str] = []
+    for number, part in enumerate(loc, 1):
+        if isinstance(sent, dict) and part in sent:
+            sent = sent[part]
+        elif isinstance(sent, list) and isinstance(part, int) and part < len(sent):
+            sent = sent[part]
+        elif not (missing and number == len(loc)):
+            continue
+        place.append(part)
+    return place
+
+
+def _members(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The members that an object at this place can have; none where that cannot be told."""
+    found = {model}
+    for part in loc:
+        fields = [(field, field.alias or name) for one in found for name, field in one.model_fields.items()]
+        inner = [field.annotation for field, name in fields if name == part]
+        if inner:
+            found = {one for annotation in inner for one in _models(annotation)}
+    return list(dict.fromkeys(field.alias or name for one in found for name, field in one.model_fields.items()))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every model that an annotation holds, in lists, mappings and unions, too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models(inner)]
 
 
 def _sentence(message: str) -> str:

@@ -10,7 +10,7 @@ transaction, begun and given its tenant in one trip; services never commit it, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -164,6 +164,13 @@ class WriteSession(ReadSession):
         columns = tuple(values)
         slot = self._deferred.setdefault(f"{table.name}:{','.join(columns)}", _Deferred(table, columns))
         slot.rows.append(values)
+
+    def later_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """The same for many rows of the same columns."""
+        if rows:
+            columns = tuple(rows[0])
+            slot = self._deferred.setdefault(f"{table.name}:{','.join(columns)}", _Deferred(table, columns))
+            slot.rows.extend(rows)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call something cheap once the commit stands (ring a doorbell, drop a cache entry)."""

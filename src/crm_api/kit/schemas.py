@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from crm_api.kit import clock, money
+from crm_api.kit import clock, money, rules
 
 
 class Input(BaseModel):
@@ -96,7 +96,9 @@ QueryDay = Annotated[date, BeforeValidator(_plain_day)]
 """A date in a query, where a number would otherwise be taken for Unix seconds."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency), Field(examples=["UAH"])]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
-Instant = Annotated[AwareDatetime, AfterValidator(_sane)]
+Instant = Annotated[
+    AwareDatetime, AfterValidator(_sane), Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"})
+]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_trimmed)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
 LongText = Annotated[str, StringConstraints(max_length=10_000)]

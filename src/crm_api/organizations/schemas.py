@@ -39,7 +39,16 @@ def _with_donor(roles: list[str]) -> list[str]:
     return list(dict.fromkeys(roles))
 
 
-ContactRoles = Annotated[list[ContactRole], Field(min_length=1, max_length=50), AfterValidator(_with_donor)]
+ContactRoles = Annotated[
+    list[ContactRole],
+    Field(
+        min_length=1,
+        max_length=50,
+        examples=[["donor", "volunteer", "partner"]],
+        json_schema_extra={"contains": {"const": "donor"}},
+    ),
+    AfterValidator(_with_donor),
+]
 """What a contact can be to the organization."""
 PostalAddress = Annotated[str, StringConstraints(max_length=1000)]
 

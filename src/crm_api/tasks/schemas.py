@@ -6,8 +6,9 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from crm_api.kit import rules
 from crm_api.kit.schemas import Input, Instant, LongText, Name, NotNull, Output, Versioned
 
 Status = Literal["open", "done", "canceled"]
@@ -20,7 +21,10 @@ def _sane(day: date) -> date:
     return day
 
 
-Day = Annotated[date, AfterValidator(_sane)]
+Day = Annotated[
+    date, AfterValidator(_sane), Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"})
+]
+_ONE_DUE = rules.not_both("due_on", "due_at")
 
 
 def _one_due(body: TaskCreate | TaskPatch) -> None:
@@ -42,7 +46,8 @@ class TaskCreate(Input):
                     "remind_at": "2026-11-30T08:00:00Z",
                     "priority": "high",
                 }
-            ]
+            ],
+            **_ONE_DUE,
         }
     )
 
@@ -67,7 +72,7 @@ class TaskPatch(Input):
     """Changes to a task (JSON merge patch): `status` completes, cancels and reopens it. A date of one kind takes the
     place of one of the other."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "done"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "done"}], **_ONE_DUE})
 
     title: Annotated[Name | None, NotNull] = None
     body: LongText | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Response
+from fastapi import Query, Response
 
 from crm_api.contacts.batch import service
 from crm_api.contacts.batch.schemas import ContactBatch
@@ -20,7 +20,8 @@ routes = router("contacts")
 async def contacts_batch(
     session: Annotated[WriteSession, writes("contacts:write")],
     body: Annotated[ContactBatch, json_body(ContactBatch, max_bytes=MAX_BYTES)],
+    atomic: Annotated[bool, Query(description="The same as `atomic` in the body; either of them will do.")] = False,
 ) -> Response:
     """Create, change and upsert up to 1,000 contacts in one transaction. Every item has the status it would have had
     alone; with `atomic` all are carried out or none."""
-    return reply(await service.carry_out(session, body))
+    return reply(await service.carry_out(session, body, atomic=atomic or body.atomic))

@@ -42,7 +42,7 @@ MODELS: dict[str, type[Input]] = {"create": CreateItem, "update": UpdateItem, "u
 
 
 class ContactBatch(Batch):
-    """Contacts to be created (`{"op": "create", "body": …}`), changed (`{"op": "update", "id": …, "body": …}`) or
+    """Contacts to be created (`{"op": "create", "body": …}`, or the contact itself), changed (`{"op": "update", "id": …, "body": …}`) or
     upserted (`{"op": "upsert", "by_external_id": {"system", "id"}, "body": …}`); bodies are as those routes take them.
     """
 
@@ -52,6 +52,7 @@ class ContactBatch(Batch):
                 {
                     "items": [
                         {"op": "create", "body": {"given_name": "Олена", "family_name": "Шевченко"}},
+                        {"given_name": "ნინო", "family_name": "ბერიძე"},
                         {
                             "op": "upsert",
                             "by_external_id": {"system": "old-crm", "id": "77"},

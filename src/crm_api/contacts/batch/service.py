@@ -195,10 +195,11 @@ def _is_uuid(text_: str) -> bool:
     return True
 
 
-async def carry_out(session: WriteSession, body: ContactBatch) -> dict[str, Any]:
-    """Create, change and upsert contacts; what became of each item. An atomic batch with a failure is `Invalid`."""
-    parsed = batch.parse_items(body, MODELS)
-    batch.require_all(body, parsed.every)
+async def carry_out(session: WriteSession, body: ContactBatch, *, atomic: bool) -> dict[str, Any]:
+    """Create, change and upsert contacts; what became of each item. An `atomic` batch with a failure is `Invalid`."""
+    parsed = batch.parse_items(body, MODELS, plain="create")
+    if atomic:
+        batch.require_all(parsed.every)
     work = _Work(session, parsed.good)
     if parsed.good:
         await work.read()
@@ -207,7 +208,8 @@ async def carry_out(session: WriteSession, body: ContactBatch) -> dict[str, Any]
             work.carry_out(item)
         except Problem as problem:
             item.fail(problem)
-    batch.require_all(body, parsed.every)
+    if atomic:
+        batch.require_all(parsed.every)
     await bulk.insert_many(session, [row for key, row in work.state.items() if key not in work.before])
     changes = [bulk.Change(row, work.state[key]) for key, row in work.before.items() if work.state[key] != row]
     await bulk.update_many(session, changes)

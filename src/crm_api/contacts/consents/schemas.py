@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from crm_api.contacts.consents.policy import PURPOSES
+from crm_api.kit import rules
 from crm_api.kit.schemas import Code, Input, Instant, Language, LongText, Name, Output, ShortText
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["newsletter"])]
@@ -27,15 +28,21 @@ def _ip(text: str) -> str:
         raise ValueError("is not an IP address") from None
 
 
+IpAddress = Annotated[
+    str,
+    StringConstraints(max_length=45),
+    AfterValidator(_ip),
+    Field(examples=["192.0.2.1"], json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+]
+
+
 class EvidenceInput(Input):
     """What shows that the person said it. The IP address is stored as a keyed hash only."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"form_url": "https://example.org/join"}]})
 
     form_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s\x00-\x1f]+$", max_length=500)] | None = None
-    ip: Annotated[str, StringConstraints(max_length=45), AfterValidator(_ip), Field(examples=["192.0.2.1"])] | None = (
-        None
-    )
+    ip: IpAddress | None = None
     user_agent: ShortText | None = None
     document_id: UUID | None = None
     note: ShortText | None = None
@@ -44,7 +51,7 @@ class EvidenceInput(Input):
 class ConsentCreate(Input):
     """Something a person said about being contacted. Left out, `purpose`, `channel` and `list` mean all of them.
 
-    `granted` needs its legal basis. `withdrawn` ends what was granted; `objected` also stops what rests on another
+    What is `granted` rests on `consent` unless `legal_basis` names another basis. `withdrawn` ends what was granted; `objected` also stops what rests on another
     basis than consent; without a purpose it stops even letters about the person's own gifts.
     """
 
@@ -62,7 +69,11 @@ class ConsentCreate(Input):
                     "source": "website",
                     "evidence": {"form_url": "https://example.org/join"},
                 }
-            ]
+            ],
+            **rules.all_of(
+                rules.where("status", ["withdrawn", "objected"], rules.absent("legal_basis")),
+                rules.needs("list", "purpose"),
+            ),
         }
     )
 
@@ -80,11 +91,15 @@ class ConsentCreate(Input):
 
     @model_validator(mode="after")
     def _fits_together(self) -> ConsentCreate:
-        if (self.status == "granted") != (self.legal_basis is not None):
-            raise ValueError("legal_basis belongs to status granted, and only to it")
+        if self.status != "granted" and self.legal_basis is not None:
+            raise ValueError(f"legal_basis belongs to status granted; leave it out of {self.status}")
         if self.list is not None and self.purpose is None:
             raise ValueError("a list belongs to a purpose: name both")
         return self
+
+    def basis(self) -> str | None:
+        """What a grant rests on."""
+        return (self.legal_basis or "consent") if self.status == "granted" else None
 
 
 class EvidenceRead(Output):

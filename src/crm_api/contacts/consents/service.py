@@ -84,6 +84,7 @@ async def record_consent(
         "id": new_id(),
         "contact_id": contact_id,
         **body.model_dump(exclude={"evidence", "at"}),
+        "legal_basis": body.basis(),
         "evidence": evidence,
         "recorded_by_kind": session.actor.kind,
         "recorded_by": session.actor.id,

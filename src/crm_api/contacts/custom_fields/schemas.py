@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from crm_api.kit import rules
 from crm_api.kit.schemas import Input, Language, LongText, Name, NotNull, Output, Versioned
 
 MOST_CHOICES = 500
@@ -61,7 +62,13 @@ class CustomFieldCreate(Input):
                     "choices": [{"code": "s", "label": "Small"}, {"code": "m", "label": "Medium"}],
                     "filterable": True,
                 }
-            ]
+            ],
+            **rules.where(
+                "type",
+                ["choice", "multi_choice"],
+                {"required": ["choices"], "properties": {"choices": {"minItems": 1}}},
+                {"properties": {"choices": {"maxItems": 0}}},
+            ),
         }
     )
 

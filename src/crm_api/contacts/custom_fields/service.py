@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from crm_api.contacts.custom_fields import values
 from crm_api.contacts.custom_fields.models import RESOURCES, custom_fields
@@ -26,6 +27,24 @@ _ALL = prepare(
     select(*(custom_fields.c[name] for name in _DEFINITION))
     .where(custom_fields.c.organization_id == _ORG, custom_fields.c.resource == bindparam("resource"))
     .order_by(custom_fields.c.position, custom_fields.c.key)
+)
+# With a transaction id from here on, a walk that begins later sees that somebody may write by these definitions.
+_ALL_TO_WRITE_BY = prepare(
+    select(*(custom_fields.c[name] for name in _DEFINITION), func.pg_current_xact_id())
+    .where(custom_fields.c.organization_id == _ORG, custom_fields.c.resource == bindparam("resource"))
+    .order_by(custom_fields.c.position, custom_fields.c.key)
+)
+_GUARDED = prepare(
+    text(
+        "SELECT key FROM custom_fields WHERE organization_id = :organization_id AND resource = :resource "
+        "AND sensitivity = 'beneficiary_sensitive'"
+    )
+)
+_GUARDED_SINCE = prepare(
+    text(
+        "SELECT EXISTS (SELECT 1 FROM custom_fields WHERE organization_id = :organization_id AND resource = :resource "
+        "AND sensitivity = 'beneficiary_sensitive' AND created_at <= :since AND updated_at > :since)"
+    )
 )
 _REFERENCES = prepare(
     text(
@@ -64,7 +83,7 @@ async def definitions(session: ReadSession, resource: str = "contacts") -> Defin
     if memo is not None and name in memo:
         known: Definitions = memo[name]
         return known
-    rows = await session.fetch(_ALL, resource=resource)
+    rows = await session.fetch(_ALL if memo is None else _ALL_TO_WRITE_BY, resource=resource)
     found = {str(row["key"]): definition_of(row) for row in rows}
     if memo is not None:
         memo[name] = found
@@ -73,6 +92,19 @@ async def definitions(session: ReadSession, resource: str = "contacts") -> Defin
     required = any(one.required and one.active for one in found.values())
     _required[session.organization_id, resource] = (clock.monotonic(), required)
     return found
+
+
+async def guarded_keys(session: ReadSession, resource: str = "contacts") -> frozenset[str]:
+    """Keys whose values the session's actor may not see, wherever they stand: a field that was made sensitive a moment
+    ago still has its values in ``custom`` until its walk has come by. No trip for those who may see everything."""
+    if values.READ_SENSITIVE in session.actor.scopes:
+        return frozenset()
+    return frozenset(row["key"] for row in await session.fetch(_GUARDED, resource=resource))
+
+
+async def guarded_since(session: ReadSession, since: datetime, resource: str = "contacts") -> bool:
+    """Whether a field that there was at a moment may have been made sensitive after it."""
+    return bool(await session.fetch_val(_GUARDED_SINCE, since=since, resource=resource))
 
 
 _REMEMBERED_SECONDS = 5.0

@@ -255,6 +255,18 @@ def split(
     return plain, guarded
 
 
+def settled(definitions: Definitions, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Content with its custom values in the one of ``custom`` and ``custom_sensitive`` where they belong today: what
+    was noted before a field became sensitive must not come back as it was."""
+    plain: dict[str, Any] = {}
+    guarded: dict[str, Any] = {}
+    for key, value in {**content["custom_sensitive"], **content["custom"]}.items():
+        known = definitions.get(key)
+        sensitive = key not in content["custom"] if known is None else known.sensitive
+        (guarded if sensitive else plain)[key] = value
+    return {**content, "custom": plain, "custom_sensitive": guarded}
+
+
 def visible(definitions: Definitions, custom: Mapping[str, Any], scopes: frozenset[str]) -> dict[str, Any]:
     """Of merged values, those that a caller with these scopes may see: active fields, sensitive ones only with
     `contacts:read_sensitive`. A key that nobody has defined is not shown: nobody has said how private it is."""

@@ -36,7 +36,7 @@ async def create_or_match(session: WriteSession, body: ContactCreate) -> tuple[d
     found = await _candidates(session, body)
     if body.on_match == "return" and found and found[0].certain:
         row = await service.lock_contact(session, found[0].contact_id)
-        return service.to_read(row, session.actor.scopes), False
+        return await service.shown(session, row), False
     contact = await service.create_contact(session, body)
     await _queue(session, contact["id"], body, found)
     return contact, True

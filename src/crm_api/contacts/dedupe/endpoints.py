@@ -20,6 +20,7 @@ from crm_api.contacts.dedupe.rule_schemas import (
     SweepRead,
 )
 from crm_api.contacts.dedupe.schemas import (
+    MOST_BATCH_BYTES,
     MergeBatchCreate,
     MergeBatchPage,
     MergeBatchRead,
@@ -59,7 +60,7 @@ async def merges_list(
 @routes.post("/v1/merges/batch", operation_id="merges_batch", status_code=202, response_model=MergeBatchRead)
 async def merges_batch(
     session: Annotated[WriteSession, writes("contacts:write")],
-    body: Annotated[MergeBatchCreate, json_body(MergeBatchCreate)],
+    body: Annotated[MergeBatchCreate, json_body(MergeBatchCreate, max_bytes=MOST_BATCH_BYTES)],
 ) -> Response:
     """Queue many merges. Each can be undone by itself; `results` name them."""
     batch = batches.start_batch(session, [(pair.into, pair.from_) for pair in body.merges])

@@ -9,7 +9,7 @@ from uuid import UUID
 from crm_api.audit.service import record
 from crm_api.contacts import repository
 from crm_api.contacts.custom_fields.service import definitions
-from crm_api.contacts.custom_fields.values import custom_keys
+from crm_api.contacts.custom_fields.values import custom_keys, settled
 from crm_api.contacts.dedupe import statements as sql
 from crm_api.contacts.dedupe.choices import chosen_values
 from crm_api.contacts.dedupe.facts import ContactsMerged, ContactsUnmerged
@@ -67,7 +67,8 @@ async def merge_contacts(
     own, brought = await _own(session, parties)
     records = {row["id"]: Record(row["id"], row["created_at"], own[row["id"]]) for row in parties}
     first = records[survivor["id"]]
-    produced = unite(first, [*(records[row["id"]] for row in retired), *brought], choices)
+    united = unite(first, [*(records[row["id"]] for row in retired), *brought], choices)
+    produced = settled(await definitions(session), united)
     merge = _merge_row(session, survivor, retired, own, produced, choices, batch_id)
     session.later(merges, **merge)
     for step, row in enumerate(retired, start=1):
@@ -127,14 +128,19 @@ async def _own(session: WriteSession, parties: Sequence[Row]) -> tuple[dict[UUID
     """What each party has of its own, and the records that earlier merges brought to them."""
     ids = [row["id"] for row in parties]
     latest = {row["survivor_id"]: row for row in await session.fetch(sql.LATEST_MERGES, ids=ids)}
+    known = await definitions(session)
     own = {}
     for row in parties:
-        now, last = content_of(row), latest.get(row["id"])
+        now, last = settled(known, content_of(row)), latest.get(row["id"])
         own[row["id"]] = (
-            now if last is None else own_content(now, last["survivor_own"], last["produced"], last["choices"])
+            now
+            if last is None
+            else own_content(
+                now, settled(known, last["survivor_own"]), settled(known, last["produced"]), last["choices"]
+            )
         )
     rows = await session.fetch(sql.BROUGHT, ids=ids) if latest else []
-    return own, [Record(row["contact_id"], row["created_at"], row["own"]) for row in rows]
+    return own, [Record(row["contact_id"], row["created_at"], settled(known, row["own"])) for row in rows]
 
 
 def _merge_row(
@@ -234,8 +240,9 @@ async def undo_merge(session: WriteSession, merge_id: UUID) -> dict[str, Any]:
 async def _restore(session: WriteSession, merge: Row, survivor: Row) -> None:
     """The survivor's own row, as it was but for what has been changed since."""
     before = await session.fetch_val(sql.SURVIVOR_BEFORE, merge_id=merge["id"], survivor=str(survivor["id"]))
-    had = content_of(before)
-    content = taken_back(had, merge["produced"], content_of(survivor))
+    known = await definitions(session)
+    had = settled(known, content_of(before))
+    content = taken_back(had, settled(known, merge["produced"]), settled(known, content_of(survivor)))
     values = columns_of(content, _today(session))
     if content == had:
         values |= {name: before[name] for name in ("roles", "display_name", "latin_name")}

@@ -83,6 +83,11 @@ class MergePage(Output):
     total: int | None = None
 
 
+MOST_PAIRS = 10_000
+MOST_BATCH_BYTES = 2_000_000
+"""So many pairs, and the spaces that a program may put between them."""
+
+
 class MergePair(Input):
     """One merge of a batch."""
 
@@ -119,7 +124,7 @@ class MergeBatchCreate(Input):
         }
     )
 
-    merges: Annotated[list[MergePair], Field(min_length=1, max_length=10_000)]
+    merges: Annotated[list[MergePair], Field(min_length=1, max_length=MOST_PAIRS)]
 
 
 class MergeOutcome(Output):

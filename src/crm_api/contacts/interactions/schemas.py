@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from crm_api.kit import rules
 from crm_api.kit.schemas import Code, ExternalId, Input, Instant, NotNull, Output, ShortText, Versioned
 
 Kind = Literal["call", "meeting", "email", "message", "visit", "note"]
@@ -34,7 +35,10 @@ class ParticipantNew(Input):
     """Somebody who took part: a contact, or a member of the organization's staff."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"contact_id": "01989c5e-1b2c-7d3e-8a53-6f1d2b7c8e91", "role": "caller"}]}
+        json_schema_extra={
+            "examples": [{"contact_id": "01989c5e-1b2c-7d3e-8a53-6f1d2b7c8e91", "role": "caller"}],
+            **rules.exactly_one("contact_id", "member_id"),
+        }
     )
 
     contact_id: UUID | None = None
@@ -48,10 +52,26 @@ class ParticipantNew(Input):
         return self
 
 
+_A_CONTACT: rules.Schema = {"contains": rules.given("contact_id")}
 Participants = Annotated[
     list[ParticipantNew],
-    Field(min_length=1, max_length=MOST_PARTICIPANTS, description="Everybody who took part; one contact at least."),
+    Field(
+        min_length=1,
+        max_length=MOST_PARTICIPANTS,
+        description="Everybody who took part; one contact at least.",
+        json_schema_extra=_A_CONTACT,
+    ),
 ]
+_SOME_TEXT = {"type": "string", "minLength": 1}
+_A_NOTE_SAYS_SOMETHING = rules.where(
+    "kind",
+    ["note"],
+    {"anyOf": [{"required": [name], "properties": {name: _SOME_TEXT}} for name in ("body", "subject")]},
+)
+_SOMEBODY_TOOK_PART: rules.Schema = {
+    "if": rules.given("contact_id"),
+    "else": {"required": ["participants"], "properties": {"participants": {"type": "array", **_A_CONTACT}}},
+}
 
 
 def _with_a_contact(participants: list[ParticipantNew] | None) -> None:
@@ -62,7 +82,8 @@ def _with_a_contact(participants: list[ParticipantNew] | None) -> None:
 class InteractionCreate(Input):
     """A call, meeting, e-mail, message, visit or note that took place.
 
-    `external_ref` is what another system calls it: the same ref sent again answers the interaction that is there.
+    Who took part is said by `participants`, or by `contact_id` alone. `external_ref` is what another system calls it:
+    the same ref sent again answers the interaction that is there.
     """
 
     model_config = ConfigDict(
@@ -90,7 +111,9 @@ class InteractionCreate(Input):
                     "participants": [{"contact_id": "01989c5e-1b2c-7d3e-8a53-6f1d2b7c8e91", "role": "sender"}],
                     "external_ref": {"system": "telegram", "id": "42:7"},
                 },
-            ]
+                {"kind": "visit", "contact_id": "01989c5e-1b2c-7d3e-8a53-6f1d2b7c8e91", "subject": "Приніс речі"},
+            ],
+            **rules.all_of(_A_NOTE_SAYS_SOMETHING, _SOMEBODY_TOOK_PART),
         }
     )
 
@@ -105,15 +128,25 @@ class InteractionCreate(Input):
     campaign_id: UUID | None = None
     external_ref: ExternalId | None = None
     sensitivity: Sensitivity = "donor_sensitive"
-    participants: Participants
+    contact_id: UUID | None = Field(None, description="A contact who took part, with or without others.")
+    participants: Annotated[list[ParticipantNew], Field(min_length=1, max_length=MOST_PARTICIPANTS)] | None = None
     mentions: Mentions = []
 
     @model_validator(mode="after")
     def _whole(self) -> InteractionCreate:
-        _with_a_contact(self.participants)
+        if self.contact_id is None and self.participants is None:
+            raise ValueError("name who took part: contact_id, or participants")
+        _with_a_contact(self.people())
         if self.kind == "note" and not self.body and not self.subject:
             raise ValueError("a note needs a body or a subject")
         return self
+
+    def people(self) -> list[ParticipantNew]:
+        """Everybody who took part, the contact of `contact_id` last."""
+        people = list(self.participants or ())
+        if self.contact_id is not None and all(one.contact_id != self.contact_id for one in people):
+            people.append(ParticipantNew(contact_id=self.contact_id))
+        return people
 
 
 class InteractionPatch(Input):

@@ -73,11 +73,13 @@ async def create_interaction(session: WriteSession, body: InteractionCreate) -> 
     if body.sensitivity == "beneficiary_sensitive":
         need_sensitive(session)
     called = [*body.mentions, *(mentioned_in(body.body) if body.kind == "note" else ())]
-    recorded = await record_interaction(
+    people = body.people()
+    recorded = await _record(
         session,
+        body,
         NewInteraction(
             kind=body.kind,
-            participants=_people(body.participants),
+            participants=_people(people),
             direction=body.direction,
             channel=body.channel,
             subject=body.subject,
@@ -100,6 +102,16 @@ async def create_interaction(session: WriteSession, body: InteractionCreate) -> 
             code="external_ref_taken",
         )
     return to_read(row), False
+
+
+async def _record(session: WriteSession, body: InteractionCreate, interaction: NewInteraction) -> Recorded:
+    """Record it; a contact that there is not is pointed at where the body names it."""
+    try:
+        return await record_interaction(session, interaction)
+    except NotFound as problem:
+        if problem.errors and problem.errors[0].pointer == f"/participants/{len(body.participants or ())}/contact_id":
+            raise NotFound.reference("contact_id") from None
+        raise
 
 
 async def get_interaction(session: ReadSession, interaction_id: UUID) -> dict[str, Any]:

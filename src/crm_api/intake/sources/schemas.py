@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -12,6 +12,7 @@ from crm_api.contacts.consents.schemas import Basis, ReachChannel, Word
 from crm_api.contacts.parts import Role, Tag
 from crm_api.intake.kinds.answers import FIELDS, known_field
 from crm_api.intake.kinds.calls import CALL_FIELDS
+from crm_api.kit import rules
 from crm_api.kit.schemas import Code, Country, Input, Language, LongText, Name, NotNull, Output, ShortText, Versioned
 
 KindName = Literal["form", "google_forms", "binotel", "ringostat", "meta_leads", "telegram", "viber"]
@@ -27,6 +28,9 @@ Credentials = Annotated[
 ]
 
 
+_TARGETS = sorted({*FIELDS, *CALL_FIELDS})
+
+
 def _target(name: str) -> str:
     if not known_field(name) and name not in CALL_FIELDS:
         raise ValueError(
@@ -38,10 +42,20 @@ def _target(name: str) -> str:
 Mapping = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")],
-        Annotated[str, StringConstraints(max_length=80), AfterValidator(_target)],
+        Annotated[
+            str,
+            StringConstraints(max_length=80),
+            AfterValidator(_target),
+            Field(json_schema_extra={"pattern": f"^({'|'.join(_TARGETS)}|custom\\.[a-z][a-z0-9_]{{0,63}})$"}),
+        ],
     ],
-    Field(max_length=200, description="Their field → ours; of Google Forms the item's id or its title."),
+    Field(
+        max_length=200,
+        description="Their field → ours; of Google Forms the item's id or its title.",
+        json_schema_extra={"additionalProperties": False},
+    ),
 ]
+_OTHER_KINDS = {one: [kind for kind in get_args(KindName) if kind != one] for one in ("form", "telegram")}
 BotName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{3,63}$")]
 
 
@@ -109,7 +123,11 @@ class IntakeSourceCreate(Input):
                         "consent": {"purpose": "volunteering", "wording_version": "2026-03"},
                     },
                 }
-            ]
+            ],
+            **rules.all_of(
+                rules.where("kind", _OTHER_KINDS["telegram"], rules.absent("bot_username", "start_system")),
+                rules.where("kind", _OTHER_KINDS["form"], {"properties": {"browser_form": {"const": False}}}),
+            ),
         }
     )
 

@@ -110,7 +110,7 @@ def _checked(kind: str, credentials: dict[str, str], *, make_up: bool) -> tuple[
     try:
         model = KINDS[kind].credentials.model_validate({**credentials, **issued})
     except ValidationError as error:
-        raise invalid_from(error, "/credentials") from None
+        raise invalid_from(error, "/credentials", model=KINDS[kind].credentials) from None
     return model.model_dump(exclude_none=True), issued
 
 
@@ -129,18 +129,19 @@ async def _check_defaults(session: ReadSession, defaults: SourceDefaults) -> Non
         raise Invalid.at("/defaults/consent/list", "unknown_list", detail)
 
 
-def _check_kind(kind: str, *, browser_form: bool, bot: bool) -> None:
-    if browser_form and kind != "form":
+def _check_kind(kind: str, body: IntakeSourceCreate | IntakeSourcePatch) -> None:
+    if body.browser_form and kind != "form":
         raise Invalid.at("/browser_form", "not_a_form", "Only a source of kind form can be posted to by browsers.")
-    if bot and kind not in _BOTS:
-        raise Invalid.at("/bot_username", "not_a_bot", "bot_username and start_system belong to kind telegram.")
+    for name in ("bot_username", "start_system"):
+        if getattr(body, name) and kind not in _BOTS:
+            raise Invalid.at(f"/{name}", "not_a_bot", "bot_username and start_system belong to kind telegram.")
 
 
 async def create_source(
     session: WriteSession, vault: Vault, body: IntakeSourceCreate
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Add a source; the new row, and the credentials that were made up for it."""
-    _check_kind(body.kind, browser_form=body.browser_form, bot=bool(body.bot_username or body.start_system))
+    _check_kind(body.kind, body)
     credentials, issued = _checked(body.kind, body.credentials, make_up=True)
     await _check_defaults(session, body.defaults)
     source_id = new_id()
@@ -171,8 +172,7 @@ async def patch_source(
     """Change a source; new credentials take over while the old ones fade out."""
     await lock_row(session, intake_sources, source_id, expected=expected, what="intake source")
     row = await get_source(session, source_id)
-    bot = bool(body.bot_username or body.start_system)
-    _check_kind(row["kind"], browser_form=bool(body.browser_form), bot=bot)
+    _check_kind(row["kind"], body)
     changes: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set & set(_PLAIN)}
     if body.defaults is not None:
         await _check_defaults(session, body.defaults)

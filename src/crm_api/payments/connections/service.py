@@ -90,7 +90,7 @@ def _checked(provider: str, credentials: dict[str, str]) -> dict[str, str]:
     try:
         model = found.credentials.model_validate(credentials)
     except ValidationError as error:
-        raise invalid_from(error, "/credentials") from None
+        raise invalid_from(error, "/credentials", model=found.credentials) from None
     checked: dict[str, str] = model.model_dump(exclude_none=True)
     return checked
 

@@ -22,7 +22,7 @@ routes = router("exports")
 
 async def _shown(request: Request, session: ReadSession, row: RowLike) -> dict[str, Any]:
     """The export with a link to its file, for whoever may see what is in it."""
-    if row["file_key"] is None or not service.may_download(row, session.actor.scopes):
+    if row["file_key"] is None or not await service.may_download(session, row):
         return service.to_read(row)
     files: FileStore = services(request).more["files"]
     filename = f"{row['resource']}.{row['format']}"

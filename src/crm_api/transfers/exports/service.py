@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from crm_api.audit.service import record
+from crm_api.contacts.custom_fields.service import guarded_since
+from crm_api.contacts.custom_fields.values import READ_SENSITIVE
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import FieldError, Forbidden, Invalid, NotFound
@@ -37,14 +39,18 @@ def to_read(row: RowLike, url: str | None = None, expires: datetime | None = Non
     }
 
 
-def may_download(row: RowLike, scopes: frozenset[str]) -> bool:
-    """Whether somebody with these scopes may see everything that the file holds."""
-    return set(row["scopes"]) <= scopes
+async def may_download(session: ReadSession, row: RowLike) -> bool:
+    """Whether the session's actor may see everything that the file holds. A file of contacts that was written before a
+    field became sensitive holds that field too."""
+    scopes = session.actor.scopes
+    if not set(row["scopes"]) <= scopes:
+        return False
+    return READ_SENSITIVE in scopes or not await guarded_since(session, row["created_at"])
 
 
 def _relevant(resource: str, scopes: frozenset[str]) -> list[str]:
     """The asker's scopes that decide what the file holds."""
-    return sorted(scopes & {RESOURCES[resource].scope, "contacts:read_sensitive"})
+    return sorted(scopes & {RESOURCES[resource].scope, READ_SENSITIVE})
 
 
 async def create_export(session: WriteSession, body: ExportCreate) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from crm_api.contacts import bulk
 from crm_api.contacts.custom_fields import service as custom_fields
-from crm_api.contacts.custom_fields.values import Definitions
+from crm_api.contacts.custom_fields.values import Definitions, settled
 from crm_api.contacts.service import new_row
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, WriteSession
@@ -141,6 +141,11 @@ class ContactsKind:
     async def write(self, session: WriteSession, chunk: Chunk, rows: Sequence[ParsedRow]) -> list[RowResult]:
         """Match and write a chunk. See `ImportKind.write`."""
         today = clock.local_date(session.now, session.tenant.timezone).isoformat()
+        if any(row.values.get("custom") for row in rows):  # definitions may have changed since the rows were read
+            known = await custom_fields.definitions(session)
+            for row in rows:
+                if row.values.get("custom"):
+                    row.values = settled(known, row.values)
         people = await self._people(session, chunk, rows)
         results = [self._row(session, chunk, row, people, today) for row in rows]
         touched = [one for one in people.by_id.values() if one.before is None or one.state is not one.before]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
+from crm_api.contacts.custom_fields.service import guarded_keys
 from crm_api.documents.storage import FileStore, keep_in
 from crm_api.idempotency.boundary import IfMatch, json_body, list_query, reads, router, services, writes
 from crm_api.kit.db import ReadSession, RowLike, WriteSession
@@ -26,12 +27,12 @@ UPLOAD = upload_form(ImportUpload, max_bytes=LARGEST, keep=keep_in("imports"))
 
 async def _shown(request: Request, session: ReadSession, row: RowLike) -> dict[str, Any]:
     """The import with a link to the file of its failed rows."""
-    url = None
-    if row["errors_key"] is not None and service.may_see_cells(row, session.actor.scopes):
+    url, guarded = None, await guarded_keys(session)
+    if row["errors_key"] is not None and service.may_see_cells(row, session.actor.scopes, guarded):
         files: FileStore = services(request).more["files"]
         link = await files.link(row["errors_key"], filename="import-errors.csv", media_type="text/csv", seconds=3600)
         url = link.url
-    return service.to_read(row, session.actor.scopes, url)
+    return service.to_read(row, session.actor.scopes, url, guarded)
 
 
 @routes.post("/v1/imports", operation_id="imports_create", status_code=202, response_model=ImportRead)
@@ -51,8 +52,8 @@ async def imports_list(
     session: Annotated[ReadSession, reads("contacts:read")], query: Annotated[ListQuery, list_query(IMPORTS)]
 ) -> Response:
     """List imports, newest first. Links to files of failed rows are in the single import only."""
-    scopes = session.actor.scopes
-    return await read_page(session, IMPORTS, query, lambda row: service.to_read(row, scopes))
+    scopes, guarded = session.actor.scopes, await guarded_keys(session)
+    return await read_page(session, IMPORTS, query, lambda row: service.to_read(row, scopes, guarded=guarded))
 
 
 @routes.get("/v1/imports/{import_id}", operation_id="imports_get", response_model=ImportRead)
@@ -73,7 +74,8 @@ async def imports_update(
 ) -> Response:
     """Change the mapping or how the file is read, before anything is written. Every row is tried anew."""
     row = await service.patch_import(session, import_id, body, expected=expected)
-    return reply(service.to_read(row, session.actor.scopes), version=row["version"])
+    guarded = await guarded_keys(session)
+    return reply(service.to_read(row, session.actor.scopes, guarded=guarded), version=row["version"])
 
 
 @routes.get("/v1/imports/{import_id}/rows", operation_id="imports_list_rows", response_model=ImportRowPage)
@@ -91,22 +93,24 @@ async def imports_list_rows(
         Filter(IMPORT_ROWS.by_name["import_id"], "eq", import_id),
     )
     query = replace(query, filters=(*query.filters, *own))
-    scopes = session.actor.scopes
-    return await read_page(session, IMPORT_ROWS, query, lambda one: service.row_to_read(one, scopes))
+    scopes, guarded = session.actor.scopes, await guarded_keys(session)
+    return await read_page(session, IMPORT_ROWS, query, lambda one: service.row_to_read(one, scopes, guarded))
 
 
 @routes.post("/v1/imports/{import_id}/run", operation_id="imports_run", status_code=202, response_model=ImportRead)
 async def imports_run(session: Annotated[WriteSession, writes("contacts:write")], import_id: UUID) -> Response:
     """Write the rows of an import that is ready, or go on with one that was paused or has failed on the way."""
     row = await service.run_import(session, import_id)
-    return reply(service.to_read(row, session.actor.scopes), version=row["version"], status=202)
+    guarded = await guarded_keys(session)
+    return reply(service.to_read(row, session.actor.scopes, guarded=guarded), version=row["version"], status=202)
 
 
 @routes.post("/v1/imports/{import_id}/pause", operation_id="imports_pause", response_model=ImportRead)
 async def imports_pause(session: Annotated[WriteSession, writes("contacts:write")], import_id: UUID) -> Response:
     """Stop a running import between two chunks of rows. `run` goes on from there."""
     row = await service.pause_import(session, import_id)
-    return reply(service.to_read(row, session.actor.scopes), version=row["version"])
+    guarded = await guarded_keys(session)
+    return reply(service.to_read(row, session.actor.scopes, guarded=guarded), version=row["version"])
 
 
 @routes.post("/v1/imports/{import_id}/undo", operation_id="imports_undo", status_code=202, response_model=ImportRead)
@@ -114,4 +118,5 @@ async def imports_undo(session: Annotated[WriteSession, writes("contacts:write")
     """Take back what an import has written: contacts that it created and nobody touched since go, those that it changed
     get back what they had. What was changed again since is kept, and listed by `rows`."""
     row = await service.undo_import(session, import_id)
-    return reply(service.to_read(row, session.actor.scopes), version=row["version"], status=202)
+    guarded = await guarded_keys(session)
+    return reply(service.to_read(row, session.actor.scopes, guarded=guarded), version=row["version"], status=202)

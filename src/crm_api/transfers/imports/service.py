@@ -31,8 +31,14 @@ _OPTIONS = ("preset", "encoding", "delimiter", "sheet", "external_system", "defa
 _NOTHING: dict[str, Any] = {"reason": None, "reason_code": None, "finished_at": None}
 
 
-def to_read(row: RowLike, scopes: frozenset[str] = frozenset(), errors_url: str | None = None) -> dict[str, Any]:
-    """An import as the API shows it to somebody with these scopes."""
+Keys = frozenset[str]
+
+
+def to_read(
+    row: RowLike, scopes: Keys = frozenset(), errors_url: str | None = None, guarded: Keys = frozenset()
+) -> dict[str, Any]:
+    """An import as the API shows it to somebody with these scopes; `guarded` are keys of custom fields that they may
+    not see, those included that became sensitive since the file was looked at."""
     detected = {
         name: value for name, value in row["detected"].items() if name not in {"sensitive", "skip_lines"}
     } or None
@@ -42,7 +48,7 @@ def to_read(row: RowLike, scopes: frozenset[str] = frozenset(), errors_url: str 
         "totals": {name: row[name] for name in ("rows", *_COUNTS)},
         "undone": {name: row[name] for name in ("removed", "restored", "kept")},
         "detected": detected,
-        "samples": _samples(row, scopes),
+        "samples": _samples(row, scopes, guarded),
         "errors_url": errors_url,
     }
 
@@ -53,14 +59,22 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def may_see_cells(row: RowLike, scopes: frozenset[str]) -> bool:
+def _hidden(row: RowLike, scopes: Keys, guarded: Keys) -> set[str]:
+    """Headers of columns that go into a beneficiary-sensitive field, for whoever may not see those."""
+    if READ_SENSITIVE in scopes:
+        return set()
+    targets = {f"custom.{key}" for key in guarded}
+    return {*row["detected"].get("sensitive", ()), *(name for name, to in row["mapping"].items() if to in targets)}
+
+
+def may_see_cells(row: RowLike, scopes: Keys, guarded: Keys = frozenset()) -> bool:
     """Whether somebody with these scopes may see cells as they came: not without `contacts:read_sensitive` where a
     column goes into a beneficiary-sensitive field."""
-    return READ_SENSITIVE in scopes or not row["detected"].get("sensitive")
+    return not _hidden(row, scopes, guarded)
 
 
-def _samples(row: RowLike, scopes: frozenset[str]) -> list[dict[str, str]]:
-    hidden = () if READ_SENSITIVE in scopes else row["detected"].get("sensitive", ())
+def _samples(row: RowLike, scopes: Keys, guarded: Keys) -> list[dict[str, str]]:
+    hidden = _hidden(row, scopes, guarded)
     headers = row["detected"].get("headers", ())
     return [
         {header: cell for header, cell in zip(headers, cells, strict=False) if header not in hidden}
@@ -68,13 +82,20 @@ def _samples(row: RowLike, scopes: frozenset[str]) -> list[dict[str, str]]:
     ]
 
 
-def row_to_read(row: RowLike, scopes: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """What became of a row, as the API shows it to somebody with these scopes."""
+def row_to_read(row: RowLike, scopes: Keys = frozenset(), guarded: Keys = frozenset()) -> dict[str, Any]:
+    """What became of a row, as the API shows it to somebody with these scopes; see `to_read`."""
     changes = {
         name: {"before": change[0], "after": change[1]}
         for name, change in (row["changes"] or {}).items()
         if name != "custom_sensitive" or READ_SENSITIVE in scopes
     }
+    if guarded and "custom" in changes:
+        changes["custom"] = {
+            side: {key: value for key, value in (held or {}).items() if key not in guarded}
+            for side, held in changes["custom"].items()
+        }
+        if changes["custom"]["before"] == changes["custom"]["after"]:
+            del changes["custom"]
     plain = {name: row[name] for name in ("id", "outcome", "reason", "matched_by", "record_id", "undone")}
     return {**plain, "row": number_of(row["id"]), "changes": changes, "errors": row["errors"] or []}
 
@@ -82,7 +103,7 @@ def row_to_read(row: RowLike, scopes: frozenset[str] = frozenset()) -> dict[str,
 def create_import(session: WriteSession, body: ImportUpload, *, name: str, filename: str, size: int) -> dict[str, Any]:
     """Take a file, which is in the store under `name`; the worker looks at it at once."""
     options = body.options.model_dump(mode="json")
-    _check_targets(body.kind, body.options.mapping)
+    _check_targets(body.kind, body.options.mapping, "options/mapping")
     row: dict[str, Any] = {
         "id": new_id(),
         "kind": body.kind,
@@ -112,7 +133,7 @@ def create_import(session: WriteSession, body: ImportUpload, *, name: str, filen
     return row
 
 
-def _check_targets(kind: str, mapping: Mapping[str, str | None]) -> None:
+def _check_targets(kind: str, mapping: Mapping[str, str | None], member: str) -> None:
     """422 for a target that no column can have; custom fields are looked at when the file is."""
     known = KINDS[kind].target_names
     errors = []
@@ -120,9 +141,9 @@ def _check_targets(kind: str, mapping: Mapping[str, str | None]) -> None:
         plain = target is None or target in known or target.startswith(("custom.", "external_id:"))
         if not plain:
             said = f"There is no such field. Columns can go to: {', '.join(sorted(known))}, custom.<key>, or null."
-            errors.append(FieldError("/options/mapping", "unknown_target", said))
+            errors.append(FieldError(f"/{member}", "unknown_target", said))
     if errors:
-        raise Invalid("options.mapping names a field that there is not; see errors.", errors=errors[:1])
+        raise Invalid(f"{member.replace('/', '.')} names a field that there is not; see errors.", errors=errors[:1])
 
 
 async def get_import(session: ReadSession, import_id: UUID) -> Row:
@@ -165,7 +186,7 @@ async def patch_import(
         raise Conflict(detail, code="import_begun")
     options = dict(row["options"])
     if body.mapping is not None:
-        _check_targets(row["kind"], body.mapping)
+        _check_targets(row["kind"], body.mapping, "mapping")
         headers = row["detected"].get("headers")
         if headers is not None and not body.mapping.keys() <= set(headers):
             said = "This names a column that the file does not have; see detected.headers."
