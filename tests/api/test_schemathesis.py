@@ -21,6 +21,7 @@ import pytest
 import schemathesis
 from pydantic import TypeAdapter
 from schemathesis.engine import events, from_schema
+from schemathesis.transport.serialization import Binary
 
 from crm_api.contacts.consents.policy import PURPOSES
 from crm_api.contacts.parts import BirthDate, clean_email, clean_phone
@@ -83,8 +84,11 @@ def _in_form(name: str, value: Any) -> Any:
     return value
 
 
-def _each_once(items: Any, name: str = "code") -> list[Any]:
-    return list({item[name]: item for item in items or ()}.values())
+def _each_once(items: Any) -> Any:
+    """One of each code."""
+    if not isinstance(items, list):
+        return items
+    return list({item.get("code") if isinstance(item, dict) else item: item for item in items}.values())
 
 
 def _obey_roles(body: dict[str, Any]) -> None:
@@ -116,23 +120,21 @@ def _obey_of_contacts(operation: str, body: dict[str, Any]) -> None:
         body["organization_name"] = "Red Cross"
     elif operation == "contacts_update":
         body.pop("organization_name", None)
-    elif operation == "contacts_batch" and body.get("atomic"):
-        body["items"] = [{"op": "create", "body": {"given_name": "Olena"}}]  # one bad item refuses all of them
     elif operation == "contacts_merge":
         body |= {"from": [str(uuid4())], "fields": {}}  # not into itself; values of those contacts' own
     elif operation == "contact_consents_create":
         _obey_consent(body)
         body.pop("at", None)  # not after now
     elif operation == "privacy_settings_replace":
-        body |= {"purposes": _each_once(body.get("purposes")), "lists": _each_once(body.get("lists"))}
-        for each in body["lists"]:
+        for name in {"purposes", "lists"} & body.keys():
+            body[name] = _each_once(body[name])
+        for each in body.get("lists", ()):
             _obey_consent(each)
     elif operation == "duplicate_rules_replace":
-        if body.get("rules"):
-            body["rules"] = _each_once(body["rules"])
+        body["rules"] = _each_once(body.get("rules"))
         body["certain"] = max(body.get("certain", 36), body.get("possible", 24))
     elif operation == "custom_fields_create":
-        body |= {"required": False, "choices": _each_once(body.get("choices"))}  # required of every contact after it
+        body |= {"required": False, "choices": _each_once(body.get("choices", []))}  # else of every contact after it
     elif operation == "custom_fields_update":
         body.pop("required", None)
         body.pop("choices", None)  # none left out, none that its type does not have
@@ -148,6 +150,8 @@ def _obey_of_transfers(operation: str, body: dict[str, Any]) -> None:
     if operation == "documents_create":
         body["file"] = "Notes"  # the content is what its name says
     elif operation in {"imports_create", "imports_update"}:
+        if isinstance(body.get("file"), Binary):
+            body["file"] = body["file"].data.decode("latin-1")  # bytes are no string, and the form is judged once more
         for options in (body, body.get("options")):
             if isinstance(options, dict) and "mapping" in options:
                 options["mapping"] = {}  # columns are the file's
@@ -193,9 +197,11 @@ def obey(case: Any) -> None:
     if isinstance(case.body, dict):
         body = _in_form("", copy.deepcopy(case.body))
         _obey_body(operation, body)
+        if operation == "contacts_batch" and (body.get("atomic") or (case.query or {}).get("atomic")):
+            body["items"] = [{"op": "create", "body": {"given_name": "Olena"}}]  # a bad one would refuse all of them
         case.body = body
     for name, value in (case.path_parameters or {}).items():
-        if value is None:
+        if name.endswith("_id") and value in {None, "null"}:
             case.path_parameters[name] = str(uuid4())  # from an answer in which the id was null
     query = dict(case.query or {})
     query.pop("cursor", None)  # only the server makes them
@@ -321,8 +327,6 @@ def _obeying() -> Iterator[None]:
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
         if case.meta is not None and case.meta.generation.mode.is_positive:
             obey(case)
-        elif isinstance(case.body, dict) and case.media_type == "multipart/form-data" and "file" in case.body:
-            case.body = {**case.body, "file": "Notes"}  # Schemathesis takes bytes for no string, and a good form for bad
 
     yield
     schemathesis.hooks.unregister(before_call)

@@ -68,6 +68,14 @@ async def test_a_field_is_defined_filled_in_and_filtered_by_at_once(world: World
     assert await names(world, **{"custom.shirt_size": "s"}) == ["Small"]
 
 
+async def test_choices_named_by_their_codes_alone(world: World) -> None:
+    choices = ["uk", {"code": "en", "label": "English"}]
+    field = await define(world, "languages", "multi_choice", filterable=True, choices=choices)
+    assert [(one["code"], one["label"]) for one in field["choices"]] == [("uk", "uk"), ("en", "English")]
+    await world.contact(given_name="Both", custom={"languages": ["uk", "en"]})
+    assert await names(world, **{"custom.languages": "uk"}) == ["Both"]
+
+
 async def test_every_type_is_compared_in_its_own_order(world: World) -> None:
     for key, kind in (("age", "number"), ("met", "date"), ("grant", "money"), ("tall", "boolean"), ("word", "text")):
         await define(world, key, kind, filterable=True)

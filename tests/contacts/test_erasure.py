@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import zipfile
 from datetime import timedelta
@@ -15,7 +16,11 @@ import asyncpg
 import httpx
 import pytest
 
-from crm_api.contacts.privacy import declared
+from crm_api.contacts.privacy import archive, declared
+from crm_api.contacts.privacy import service as privacy
+from crm_api.contacts.privacy import tasks as privacy_tasks
+from crm_api.outbox.facts import Job
+from crm_api.outbox.failures import LeaseLost
 from crm_api.payments.inbox.scrub import scrub
 from tests.support.world import World
 
@@ -262,3 +267,49 @@ async def test_only_those_who_may_erase_do(world: World) -> None:
     for path, body in (("erasure", {"confirm": False}), ("subject-export", None)):
         problem = await world.post(f"/v1/contacts/{contact['id']}/{path}", body, expect=403, headers=headers)
         assert problem["scope"] == "privacy:write"
+
+
+async def test_an_archive_that_is_made_while_the_person_is_erased_goes_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact = await world.contact()
+    make = archive.make
+
+    async def slowly(*arguments: Any) -> Any:
+        stored = await make(*arguments)
+        async with world.worker.database.write(world.tenant) as session:
+            await privacy.erase_now(session, {"contact_id": UUID(contact["id"])})  # type: ignore[arg-type]
+        return stored
+
+    monkeypatch.setattr(archive, "make", slowly)
+    made = await world.post(f"/v1/contacts/{contact['id']}/subject-export", expect=202)
+    await world.drain()
+    await world.get(f"/v1/subject-exports/{made['id']}", expect=404)
+    assert await _archives(world) == []
+
+
+async def test_archives_that_no_request_names_are_removed(world: World) -> None:
+    contact = await world.contact()
+    files = world.worker.files
+    await world.post(f"/v1/contacts/{contact['id']}/subject-export", expect=202)
+    await world.drain()
+    (kept,) = await _archives(world)
+
+    async def content() -> Any:
+        yield b"of a worker that died before it could say so"
+
+    names = [files.new_name(world.id, archive.AREA) for _ in range(2)]
+    for name in names:
+        await files.write(name, content(), max_bytes=100)
+    old, young = names
+    folder = Path(world.settings.files_url.removeprefix("file://"))
+    for name in (old, kept):
+        os.utime(folder / name, (0, 0))
+    job = Job(UUID(int=1), "privacy.expire", {}, 1, UUID(int=2), False)
+    with pytest.raises(LeaseLost):  # a job that nobody has claimed: the work is done before that shows
+        await privacy_tasks.expire(world.worker, world.tenant, job)
+    assert sorted(await _archives(world)) == sorted([kept, young])
+
+
+async def _archives(world: World) -> list[str]:
+    return [one.name async for batch in world.worker.files.listing(world.id, archive.AREA) for one in batch]

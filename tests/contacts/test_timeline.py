@@ -183,6 +183,29 @@ async def test_everybody_sees_what_they_may(world: World) -> None:
     await nobody.aclose()
 
 
+async def test_single_kinds_of_interactions_can_be_asked_for(world: World) -> None:
+    olena = (await world.contact())["id"]
+    for kind in ("call", "visit", "call", "message"):
+        await world.post("/v1/interactions", {"kind": kind, "contact_id": olena})
+    await world.donation(olena)
+
+    async def kinds(**query: Any) -> list[str]:
+        return [entry["details"].get("kind", entry["kind"]) for entry in await read(world, olena, limit=1, **query)]
+
+    assert await kinds(kind="call") == ["call", "call"]
+    assert await kinds(**{"kind[in]": "visit,gift"}) == ["gift", "visit"]
+    assert await kinds(kind="call,interaction") == ["message", "call", "visit", "call"]
+    assert await kinds(**{"kind": "gift,call", "kind[in]": "call,visit"}) == ["call", "call"]
+    assert await kinds(**{"kind": "gift", "kind[in]": "visit"}) == []
+    page = await world.get(f"/v1/contacts/{olena}/timeline", params={"kind": "call", "include_total": "true"})
+    assert page["total"] == 2
+    excluding = {"kind": "gift", "kind[in]": "visit", "include_total": "true"}
+    assert (await world.get(f"/v1/contacts/{olena}/timeline", params=excluding))["total"] == 0
+    await world.get(f"/v1/contacts/{new_id()}/timeline", params=excluding, expect=404)
+    problem = await world.get(f"/v1/contacts/{olena}/timeline", params={"kind": "seance"}, expect=422)
+    assert "call" in problem["errors"][0]["detail"]
+
+
 async def test_another_organization_sees_nothing(make_world: Any) -> None:
     mine, theirs = await make_world(), await make_world()
     contact = (await mine.contact())["id"]

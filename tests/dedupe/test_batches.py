@@ -29,12 +29,15 @@ async def test_a_batch_goes_on_after_a_failure(world: World) -> None:
 async def test_fields_are_chosen(world: World) -> None:
     first = (await world.contact(language="en"))["id"]
     second = (await world.contact(given_name="Olena", language="uk", emails=[{"address": "o@example.org"}]))["id"]
-    fields = {"given_name": second, "language": second, "family_name": {"value": "Бондар"}, "emails": second}
+    fields = {
+        "given_name": second, "language": second, "family_name": {"value": "Бондар"}, "emails": second,
+        "salutation": "Пані",
+    }  # fmt: skip
     merge = await world.post(f"/v1/contacts/{first}/merge", {"from": [second], "fields": fields})
     assert merge["chosen_fields"] == sorted(fields)
     contact = await world.get(f"/v1/contacts/{first}")
     assert (contact["given_name"], contact["family_name"], contact["language"]) == ("Olena", "Бондар", "uk")
-    assert contact["display_name"] == "Olena Бондар"
+    assert (contact["display_name"], contact["salutation"]) == ("Olena Бондар", "Пані")
     assert [item["address"] for item in contact["emails"]] == ["o@example.org"]
     await world.post(f"/v1/merges/{merge['id']}/undo", expect=200)
     contact = await world.get(f"/v1/contacts/{first}")
@@ -48,6 +51,7 @@ async def test_fields_are_chosen(world: World) -> None:
         ({"do_not_contact": "first"}, "not_choosable"),
         ({"given_name": str(uuid.UUID(int=7))}, "not_a_party"),
         ({"language": {"value": "Klingon!"}}, "invalid"),
+        ({"language": "Klingon!"}, "invalid"),
         ({"custom.shirt": "first"}, "no_value"),
         ({"custom.shirt": {"value": "M"}}, "contact_expected"),
     ],

@@ -26,6 +26,8 @@ async def test_reject_lists_the_candidates(world: World) -> None:
     (candidate,) = refused["candidates"]
     assert (candidate["contact_id"], candidate["certainty"]) == (first["id"], "certain")
     assert candidate["score"] >= 34
+    assert "email_and_name" in candidate["rules"]
+    assert {"field": "email", "verdict": "agree", "reason": "same", "weight": 24} in candidate["fields"]
     assert "Shevchenko" not in str(refused)
     other = {"given_name": "Петро", "family_name": "Бондар", "emails": [{"address": "petro@example.org"}]}
     await world.post("/v1/contacts", {**other, "on_match": "reject"})

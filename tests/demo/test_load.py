@@ -122,7 +122,7 @@ async def test_donors_can_be_listed_as_donors(demo: World) -> None:
     page = await demo.get("/v1/contacts", params={"role": "donor", "include_total": "true", "limit": 1})
     counted = [row for row in await rows(demo, SUMMARIES) if row["gift_count"]]
     assert page["total"] == len(counted)
-    assert page["data"][0]["roles"] == ["donor"]
+    assert "donor" in page["data"][0]["roles"]
 
 
 async def test_batch_facts_are_all_that_is_left_and_no_letter_goes_out(demo: World) -> None:

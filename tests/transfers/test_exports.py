@@ -155,9 +155,19 @@ async def test_gifts_are_exported_in_main_units(world: World) -> None:
     assert (rows[0]["amount"], rows[0]["amount_currency"], rows[0]["contact_id"]) == ("125.50", "UAH", contact["id"])
 
 
+async def test_a_filter_holds_values_as_json_has_them(world: World) -> None:
+    await world.post("/v1/custom-fields", {"key": "rank", "label": "Rank", "type": "number", "filterable": True})
+    for tag, rank in (("a", 5), ("b", 5), ("a", 6), ("c", 5)):
+        await world.contact(given_name=f"{tag}{rank}", tags=[tag], custom={"rank": rank}, emails=[])
+    found = await export(world, format="csv", filter={"tag": ["a", "b"], "custom.rank": 5})
+    assert found["filter"] == {"tag[in]": "a,b", "custom.rank": "5"}
+    assert [row["given_name"] for row in await table(world, found)] == ["a5", "b5"]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
+        ({"filter": {"tag": [["a"]]}}, "/filter/tag"),
         ({"filter": {"no_such": "x"}}, "/filter/no_such"),
         ({"filter": {"limit": "5"}}, "/filter/limit"),
         ({"filter": {"created_at[gte]": "yesterday"}}, "/filter/created_at[gte]"),

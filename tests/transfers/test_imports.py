@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from crm_api.transfers.imports import work
 from tests.support.world import World
 from tests.transfers.conftest import Desk
 
+FIXTURES = Path(__file__).parent.parent / "fixtures/imports"
 PEOPLE = (
     "external_id,given_name,family_name,email,phone,city,country,language,tags\n"
     'old:1,Олена,Шевченко,olena@example.org,+380501234567,Київ,UA,uk,"friend, donor"\n'
@@ -127,6 +129,62 @@ async def test_rows_that_cannot_be_read_are_told_apart_and_come_back_as_a_file(d
         "+380507654321",
     ]
     await world.patch(f"/v1/imports/{tried['id']}", {"on_match": "skip"}, expect=409)
+
+
+async def test_organizations_are_named_by_whatever_column_holds_their_name(desk: Desk) -> None:
+    file = (
+        "kind,given_name,family_name,email\n"
+        "organization,,Добро ТОВ,office@dobro.example.org\n"
+        "organization,Red,Cross,rc@example.org\n"
+        "organization,,,nameless@example.org\n"
+    )
+    ran = await desk.done(file, dry_run=False)
+    assert counted(ran) == {"rows": 3, "created": 2, "failed": 1}
+    found = [(one["kind"], one["organization_name"], one["family_name"]) for one in await desk.contacts()]
+    assert found == [("organization", "Добро ТОВ", None), ("organization", "Red Cross", None)]
+    (failed,) = await desk.rows(ran["id"], outcome="failed")
+    assert failed["errors"][0]["code"] == "organization_name"
+    whole = await desk.done(
+        "kind,name\norganization,Лікарі без кордонів\n", dry_run=False, mapping={"name": "full_name"}
+    )
+    assert counted(whole) == {"rows": 1, "created": 1}
+    assert (await desk.contacts())[-1]["display_name"] == "Лікарі без кордонів"
+
+
+async def test_files_of_known_programs_are_recognised(desk: Desk) -> None:
+    for preset, totals in (
+        ("benevity", {"rows": 2, "created": 1, "skipped": 1}),
+        ("donorbox", {"rows": 1, "created": 1}),
+        ("google_forms", {"rows": 1, "created": 1}),
+    ):
+        tried = await desk.done((FIXTURES / f"{preset}.csv").read_bytes(), default_country="UA")
+        assert (tried["options"]["preset"], counted(tried)) == (preset, totals)
+        ran = await desk.tell(tried["id"], "run")
+        assert counted(ran) == totals
+    assert (await desk.done(PEOPLE))["options"]["preset"] is None
+
+
+async def test_a_mapping_is_understood_from_either_side(desk: Desk, world: World) -> None:
+    file = "Vorname,Post\nОлена,olena@example.org\n"
+    for mapping in ({"Vorname": "given_name", "Post": "email"}, {"given_name": "Vorname", "email": "Post"}):
+        tried = await desk.done(file, mapping=mapping)
+        assert tried["mapping"] == {"Vorname": "given_name", "Post": "email"}
+        assert counted(tried) == {"rows": 1, "created": 1}
+    await world.patch(f"/v1/imports/{tried['id']}", {"mapping": {"family_name": "Vorname"}})
+    await world.drain()
+    assert (await desk.see(tried["id"]))["mapping"] == {"Vorname": "family_name", "Post": "email"}
+    for neither in ({"Vorname": "Post"}, {"given_name": "Vorname", "nothing": "Post"}):
+        problem = await desk.send(file, mapping=neither, expect=422)
+        assert problem["errors"][0]["pointer"] == "/options/mapping"
+
+
+async def test_gifts_are_not_imported_yet_and_the_answer_says_what_to_do(world: World) -> None:
+    file = {"file": ("gifts.csv", b"amount\n1\n", "text/csv")}
+    answer = await world.client.post("/v1/imports", data={"kind": "donations"}, files=file)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["code"]) == ("/kind", "not_importable")
+    assert "POST /v1/donations" in error["detail"]
 
 
 MATCHES = (

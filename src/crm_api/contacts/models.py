@@ -170,5 +170,5 @@ contact_words.info["insert"] = """
         OFFSET 0
     ) q
 """
-# Deferred rows hold a word; those not known yet are added with their variants (contacts/words.py). Not as NOT EXISTS: the
-# planner may make one join over the whole vocabulary of that, where this is a look-up for each word.
+# Deferred rows hold a word; those not known yet are added with their variants (contacts/words.py). Not as NOT EXISTS:
+# the planner may make one join over the whole vocabulary of that, where this is a look-up for each word.

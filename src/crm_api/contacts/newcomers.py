@@ -20,7 +20,7 @@ from crm_api.contacts.custom_fields.values import READ_SENSITIVE, from_text
 from crm_api.contacts.keys import fold_email
 from crm_api.contacts.parts import SourceRead
 from crm_api.contacts.schemas import ContactCreate
-from crm_api.contacts.service import add_contact, change_contact, survivor_of
+from crm_api.contacts.service import add_contact, change_contact, lock_survivor
 from crm_api.kit import clock
 from crm_api.kit.db import Row, RowLike, WriteSession, prepare
 from crm_api.kit.names import fold, split_name
@@ -145,8 +145,8 @@ async def welcome(
     has stays; blanks are filled, addresses and tags are added. `reach` is the status of the handle.
     """
     row = None
-    if contact_id is not None and (living := await survivor_of(session, contact_id)) is not None:
-        row = await _living(session, living)
+    if contact_id is not None:
+        row = await _living(session, contact_id)
     if row is None and (found := await find(session, newcomer)) is not None:
         row = await _living(session, found)
     elif row is not None:
@@ -174,8 +174,8 @@ async def set_reach(session: WriteSession, contact_id: UUID, handle: tuple[str, 
 
 
 async def _living(session: WriteSession, contact_id: UUID) -> Row | None:
-    row = await repository.lock(session, contact_id)
-    return None if row is None or row["merged_into"] is not None or row["erased_at"] is not None else row
+    row = await lock_survivor(session, contact_id)
+    return None if row is None or row["erased_at"] is not None else row
 
 
 async def _take_over(session: WriteSession, newcomer: Newcomer, row: Row) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from crm_api.contacts import repository
 from crm_api.contacts.persons import Person, told_by_payment
 from crm_api.contacts.schemas import ContactCreate
-from crm_api.contacts.service import add_contact, change_contact, survivor_of
+from crm_api.contacts.service import add_contact, change_contact, lock_survivor
 from crm_api.kit.db import Row, WriteSession
 
 
@@ -32,12 +32,8 @@ async def resolve_payer(
     known = given or {}
     if customer is not None:
         await repository.lock_identity(session, f"external:{customer[0]}:{customer[1]}")
-    if contact_id is not None:
-        contact_id = await survivor_of(session, contact_id)
-    if contact_id is not None and (row := await repository.lock(session, contact_id)) is not None:
-        if row["erased_at"] is not None:  # a gift of before: what its payer is called is not learnt again
-            return contact_id, {}
-        return contact_id, await _fill(session, row, person, emails, customer, known)
+    if contact_id is not None and (row := await lock_survivor(session, contact_id)) is not None:
+        return UUID(str(row["id"])), await _fill(session, row, person, emails, customer, known)
     if person.email is not None:
         await repository.lock_identity(session, f"email:{person.email.casefold()}")
     found = await repository.by_external_id(session, *customer) if customer else None
@@ -47,7 +43,7 @@ async def resolve_payer(
         named = [row for row in same if wanted and row["display_name"].casefold() == wanted]
         found = next(iter(named or same), None)
     if found is not None:
-        row = await repository.lock(session, found["id"])
+        row = await lock_survivor(session, found["id"])
         assert row is not None
         return UUID(str(row["id"])), await _fill(session, row, person, emails, customer, known)
     if person.email is None and person.name is None:
@@ -69,6 +65,8 @@ async def _fill(
     customer: tuple[str, str] | None,
     given: Mapping[str, str],
 ) -> dict[str, str]:
+    if row["erased_at"] is not None:  # a gift of before: what its payer is called is not learnt again
+        return {}
     changes, came = told_by_payment(row, person, emails, given)
     own = {"system": customer[0], "id": customer[1]} if customer else None
     if own and own not in row["external_ids"] and await repository.by_external_id(session, *own.values()) is None:

@@ -22,6 +22,13 @@ _LOCK = prepare(
     .where(contacts.c.organization_id == _ORG, contacts.c.id == bindparam("id"))
     .with_for_update(key_share=True)
 )
+TO_NAME = prepare(
+    text(
+        "SELECT coalesce(merged_into, id) AS survivor, erased_at FROM contacts "
+        "WHERE organization_id = :organization_id AND id = :id FOR KEY SHARE"
+    )
+)
+"""A merge of the contact waits until the row that is to name it is there, or this waits for the merge."""
 _BY_EXTERNAL_ID = prepare(
     select(contacts)
     .join(
@@ -72,8 +79,10 @@ _ADD_ROLE = prepare(
                 role_details = role_details || jsonb_build_object(
                     'role', CAST(:role AS text), 'stage', 'active', 'since', CAST(:today AS text), 'until', NULL),
                 version = version + 1, updated_at = :now
-            WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
-                AND NOT roles @> to_jsonb(CAST(:role AS text))
+            WHERE organization_id = :organization_id AND id IN (
+                    SELECT coalesce(merged_into, id) FROM contacts
+                    WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[])))
+                AND erased_at IS NULL AND NOT roles @> to_jsonb(CAST(:role AS text))
             RETURNING id
         )
         INSERT INTO contact_keys (organization_id, kind, value, contact_id)

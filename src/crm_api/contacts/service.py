@@ -26,6 +26,7 @@ from crm_api.outbox.service import emit
 
 READ_SENSITIVE = "contacts:read_sensitive"
 LISTS = ("other_names", "emails", "phones", "addresses", "handles", "external_ids", "tags", "roles", "role_details")
+ERASED = "This person was erased: nothing can be recorded of them any more."
 _NO_SOURCE: dict[str, Any] = dict.fromkeys(SourceRead.model_fields)
 _READ = tuple(name for name in ContactRead.model_fields if name != "custom")
 
@@ -135,8 +136,33 @@ async def lock_contact(session: WriteSession, contact_id: UUID) -> Row:
     """One contact, locked for this transaction, or 404; one that was merged is `Moved` to the survivor."""
     row = _living(await repository.lock(session, contact_id))
     if row["erased_at"] is not None:
-        raise Conflict("This person was erased: nothing can be recorded of them any more.", code="contact_erased")
+        raise Conflict(ERASED, code="contact_erased")
     return row
+
+
+_MOST_MERGES = 10
+
+
+async def lock_survivor(session: WriteSession, contact_id: UUID) -> Row | None:
+    """The contact, or who it was merged into meanwhile, locked; nothing where there is none. For work that has found a
+    contact a moment ago, or long ago. The person may have been erased."""
+    row = await repository.lock(session, contact_id)
+    for _ in range(_MOST_MERGES):
+        if row is None or row["merged_into"] is None:
+            break
+        row = await repository.lock(session, row["merged_into"])
+    return row
+
+
+async def contact_to_name(session: WriteSession, contact_id: UUID) -> UUID:
+    """Whom a row that is about to be written for a contact should name: the contact, or who it was merged into. 404 at
+    ``contact_id`` for none, 409 for somebody who was erased."""
+    row = await session.fetch_row(repository.TO_NAME, id=contact_id)
+    if row is None:
+        raise NotFound.reference("contact_id")
+    if row["erased_at"] is not None:
+        raise Conflict(ERASED, code="contact_erased")
+    return UUID(str(row["survivor"]))
 
 
 def _living(row: Row | None) -> Row:
@@ -206,8 +232,10 @@ async def upsert_by_external_id(
         values = await _with_roles(session, body.stored(), ())
         values["external_ids"] = [own, *(item for item in values["external_ids"] if item != own)]
         return add_contact(session, await custom_fields.for_new(session, values), source="api"), True
-    row = await repository.lock(session, found["id"])
+    row = await lock_survivor(session, found["id"])
     assert row is not None
+    if row["erased_at"] is not None:
+        raise Conflict(ERASED, code="contact_erased")
     sent = {name: value for name, value in body.stored().items() if name in body.model_fields_set - {"source"}}
     if "external_ids" in sent:
         kept = list(row["external_ids"])
@@ -223,9 +251,9 @@ async def contact_exists(session: ReadSession, contact_id: UUID) -> bool:
 
 
 async def add_role(session: WriteSession, contact_id: UUID, role: str) -> None:
-    """Give the contact a role it does not have yet."""
-    row = await repository.lock(session, contact_id)
-    if row is not None and role not in row["roles"]:
+    """Give the contact, or who it was merged into, a role it does not have yet."""
+    row = await lock_survivor(session, contact_id)
+    if row is not None and row["erased_at"] is None and role not in row["roles"]:
         today = clock.local_date(session.now, session.tenant.timezone).isoformat()
         details = [*row["role_details"], {"role": role, "stage": "active", "since": today, "until": None}]
         await change_contact(session, row, {"roles": [*row["roles"], role], "role_details": details})
@@ -237,9 +265,10 @@ async def add_role_to_many(session: WriteSession, contact_ids: Sequence[UUID], r
 
 
 async def set_email_status(session: WriteSession, contact_id: UUID, address: str, status: str) -> None:
-    """Note what is known of one address of a contact (``bouncing``, ``invalid``, ``opted_out``)."""
-    row = await repository.lock(session, contact_id)
-    if row is None:
+    """Note what is known of one address of a contact (``bouncing``, ``invalid``, ``opted_out``), or of who it was
+    merged into."""
+    row = await lock_survivor(session, contact_id)
+    if row is None or row["erased_at"] is not None:
         return
     emails = [{**item, "status": status} if item["address"] == address else item for item in row["emails"]]
     await change_contact(session, row, {"emails": emails})

@@ -16,6 +16,7 @@ from crm_api.demo.profiles import OWNERS, Profile, birth_date, latin_parts, make
 HOMES = 25
 _CHILDREN = 9
 _FIRST_OTHER = 10_000
+_VOWELS = frozenset("aeiouyаеиіоуяюєїёыэაეიოუ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,18 @@ class _Making:
         self.circle.ties.append(Tie(first, second, {"type": kind, **more}, moment))
 
 
+def _own_script(one: Profile) -> bool:
+    """Whether the contact's own name is not the passport's."""
+    return bool(one.body["family_name"] == one.donor.body["family_name"])
+
+
 # Families
 
 
 def _couples(making: _Making) -> Iterable[tuple[Profile, Profile]]:
     """A woman and a man with one family name, from one country where possible."""
     families: defaultdict[tuple[str, str], list[Profile]] = defaultdict(list)
-    for one in making.people(lambda p: bool(p.body["addresses"]) and p.body["family_name"] == p.donor.body["family_name"]):
+    for one in making.people(lambda p: p.body["addresses"] and _own_script(p) and not p.body["do_not_contact"]):
         families[one.language, one.donor.latin[1]].append(one)
     for key in sorted(families):
         women = [one for one in families[key] if one.donor.female]
@@ -148,6 +154,7 @@ def _homes(making: _Making) -> None:
         for one in (first, second):
             one.body["addresses"] = [place]
             making.at_home.add(one.donor.number)
+        _greet_alike(rng, first, second)
         if rng.random() < 0.7:
             first.body["birth_date"] = birth_date(rng, making.ends.date(), 34, 58)
             second.body.pop("birth_date", None)
@@ -155,7 +162,16 @@ def _homes(making: _Making) -> None:
         members = ((first.donor.number, "head"), (second.donor.number, "spouse"))
         making.circle.homes.append(Home(members, first.language, place, since))
         if rng.random() < 0.6:
-            making.tie("spouse", *(number for number, _ in members), since)
+            making.tie("spouse", first.donor.number, second.donor.number, since)
+
+
+def _greet_alike(rng: random.Random, *people: Profile) -> None:
+    """A household's greeting is made of its members': both get a salutation, or neither does."""
+    formal = rng.random() < 0.5
+    for one in people:
+        one.body.pop("formal_greeting", None)
+        lady, man, _pattern = known()["circle"]["salutations"][one.language]
+        one.body["salutation"] = (lady if one.donor.female else man) if formal else None
 
 
 def _children(making: _Making) -> None:
@@ -184,19 +200,20 @@ def _children(making: _Making) -> None:
 
 
 def _twins(making: _Making) -> None:
-    """The same person again: in Latin letters, or with two letters changed over."""
+    """The same person again: in Latin letters, or with two letters changed over. Of some only the year of birth is
+    known as well: somebody has to look."""
     for culture, count in known()["circle"]["twins"].items():
-        plain = making.people(
-            lambda one, culture=culture: one.language == culture
-            and one.donor.number not in making.at_home
-            and one.body["family_name"] == one.donor.body["family_name"]
-            and len(one.body["family_name"]) > 5
-        )
+        plain = [
+            one
+            for one in making.people(_own_script)
+            if one.language == culture and one.donor.number not in making.at_home and len(one.body["family_name"]) > 5
+        ]
         for number, one in enumerate(making.some(plain, count)):
-            _twin(making, one, typo=culture == "en" or number % 2 == 1)
+            typo = culture == "en" or number % 2 == 1
+            _twin(making, one, typo=typo, sure=typo or number < 2)
 
 
-def _twin(making: _Making, one: Profile, *, typo: bool) -> None:
+def _twin(making: _Making, one: Profile, *, typo: bool, sure: bool) -> None:
     rng, body = making.rng, one.body
     born = making.ends.date() - timedelta(days=rng.randint(25 * 366, 70 * 365))
     body["birth_date"] = born.isoformat()
@@ -207,9 +224,10 @@ def _twin(making: _Making, one: Profile, *, typo: bool) -> None:
     local, _, domain = one.donor.email.partition("@")
     again = {
         **name,
-        "birth_date": body["birth_date"],
+        "birth_date": body["birth_date"] if sure else body["birth_date"][:4],
         "emails": [{"address": f"{local}.events@{domain}", "is_primary": True}],
-        "phones": body["phones"] if rng.random() < 0.6 else [],
+        "phones": body["phones"] if sure and rng.random() < 0.6 else [],
+        "addresses": [{name: place[name] for name in ("city", "country")} for place in body["addresses"][:1]],
         "language": one.language,
         "tags": ["gala-guest"],
     }
@@ -217,9 +235,9 @@ def _twin(making: _Making, one: Profile, *, typo: bool) -> None:
 
 
 def swapped(word: str) -> str:
-    """A word with two letters near its end changed over: the usual slip at a keyboard."""
+    """A word with a vowel near its end and the consonant beside it changed over: the usual slip at a keyboard."""
     for place in range(len(word) - 3, 1, -1):
-        if word[place] != word[place + 1]:
+        if (word[place] in _VOWELS) != (word[place + 1] in _VOWELS):
             return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
     return word
 
@@ -246,7 +264,7 @@ def _beneficiaries(making: _Making) -> None:
                 "addresses": [{"city": city, "country": country}],
                 "birth_date": birth_date(rng, ends.date(), 20, 82),
                 "language": culture["language"],
-                "role_details": [{"role": "beneficiary", "stage": stage, "since": moment.date().isoformat()}],
+                "role_details": [{"role": "beneficiary", "stage": stage, "since": moment.date()}],
                 "custom": {"support_needs": sorted(rng.sample(needs, rng.randint(1, 3)))},
                 "source": {"channel": rng.choice(("referral", "phone", "event")), "referrer": "St Ulmar's Parish"},
             }  # fmt: skip
@@ -262,7 +280,7 @@ def _staff(making: _Making) -> None:
             "emails": [{"address": item["address"], "label": "office", "is_primary": True}],
             "language": item["language"],
             "tags": ["team"],
-            "role_details": [{"role": "staff", "stage": "active", "since": moment.date().isoformat()}],
+            "role_details": [{"role": "staff", "stage": "active", "since": moment.date()}],
         }
         making.add(moment, body, "staff")
 
@@ -284,11 +302,11 @@ def _jobs(making: _Making) -> None:
         moment = making.after(one.known_since, firm.known_since)
         since = (moment - timedelta(days=rng.randint(200, 2500))).date()
         kind = rng.choices(("employee", "board_member", "owner"), (68, 20, 12))[0]
-        more: dict[str, Any] = {"since": since.isoformat()}
+        more: dict[str, Any] = {"since": since}
         if kind == "employee":
             more |= {"job_title": rng.choice(known()["circle"]["jobs"][one.language]), "is_primary": True}
             if rng.random() < 0.2:
-                more |= {"until": moment.date().isoformat(), "is_primary": False}
+                more |= {"until": moment.date(), "is_primary": False}
         making.tie(kind, one.donor.number, firm.donor.number, moment, **more)
     for one in making.some([one for one in adults if one.donor.habit == "great"], 5):
         firm = rng.choice([firm for firm in companies if firm.donor.habit == "grants"] or companies)

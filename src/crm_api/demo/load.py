@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from crm_api.demo.progress import Progress
 from crm_api.demo.rates import CURRENCIES
 from crm_api.demo.script import Script, by_stripe, write_script
 from crm_api.demo.stripe import make_payment
+from crm_api.demo.surroundings import Surroundings, prepare_fields
 from crm_api.donations.gifts.schemas import DonationCreate, RefundCreate
 from crm_api.donations.gifts.service import PaymentFacts, record_by_hand, record_gift, refund_by_hand
 from crm_api.donations.recurring.service import PlanStatement, state_plan
@@ -63,15 +64,18 @@ async def load_demo(database: Database, settings: Settings, organization_id: UUI
     tenant = await _tenant(database, settings, organization_id)
     script = write_script(seed, tenant.now(), tenant.timezone)
     vault = Vault([key.get_secret_value() for key in settings.secret_keys])
-    with Progress(len(script.donors) + len(script.plans) + len(script.gifts)) as progress:
+    people = len(script.donors) + len(script.circle.others)
+    with Progress(people + len(script.plans) + len(script.gifts)) as progress:
         try:
             async with database.write(tenant, COMMAND_LINE, bulk="demo data") as session:
                 await _Loader(session, script, seed, vault, progress).load()
         except Problem as problem:
             raise DemoTrouble(f"Nothing was loaded. {problem.detail}") from problem
     progress.say(
-        f"Demo data, seed {seed}: {len(script.donors)} contacts, {len(script.gifts):,} gifts, "
-        f"{len(script.plans)} recurring plans, {len(script.campaigns)} campaigns; {perf_counter() - started:.1f} s."
+        f"Demo data, seed {seed}: {people} contacts in {len(script.circle.homes)} households and more, "
+        f"{len(script.touches.interactions)} interactions, {len(script.touches.todos)} tasks, {len(script.gifts):,} "
+        f"gifts, {len(script.plans)} recurring plans, {len(script.campaigns)} campaigns; "
+        f"{perf_counter() - started:.1f} s."
     )
 
 
@@ -130,8 +134,10 @@ class _Loader:
             ),
         )
         self.connection_id: UUID = connection["id"]
+        await prepare_fields(session)
         self.progress.step("Contacts")
         await self._contacts()
+        await self._surroundings()
         self.progress.step("Recurring plans")
         for plan in sorted(self.script.plans, key=lambda one: one.started_at):
             await self._plan(plan)
@@ -145,17 +151,32 @@ class _Loader:
         await rebuild(session)
 
     async def _contacts(self) -> None:
-        customers = self.script.customers
-        for moment, donor in self.script.donors:
+        customers, owners, members = self.script.customers, self.script.circle.owners, self.stage.members
+        known: list[tuple[datetime, int, dict[str, Any], str, Donor | None]]
+        known = [(moment, donor.number, donor.body, donor.source, donor) for moment, donor in self.script.donors]
+        known += [(one.moment, one.number, one.body, one.source, None) for one in self.script.circle.others]
+        for moment, number, said, source, donor in sorted(known, key=lambda one: one[:2]):
             self.session.now = moment
-            body = dict(donor.body)
-            if donor.number in customers:
+            body = {**said, "owner_member_id": members[owners[number]] if number in owners else None}
+            if donor is not None and number in customers:
                 body["external_ids"] = [*body["external_ids"], {"system": "stripe", "id": donor.customer}]
-            source = donor.source if donor.source != "website" else "api"
-            contact = await create_contact(self.session, ContactCreate.model_validate(body), source=source)
-            self.contacts[donor.number] = contact["id"]
+            channel = source if source != "website" else "api"
+            contact = await create_contact(self.session, ContactCreate.model_validate(body), source=channel)
+            self.contacts[number] = contact["id"]
             self.progress.advance(1)
         await self.session.flush()
+
+    async def _surroundings(self) -> None:
+        around = Surroundings(self.session, self.script, self.contacts, self.stage.members, self.vault)
+        for name, load in (
+            ("Families", around.families),
+            ("Consents", around.consents),
+            ("Interactions", around.interactions),
+            ("Tasks", around.tasks),
+            ("Duplicates", around.duplicates),
+        ):
+            self.progress.step(name)
+            await load()
 
     async def _plan(self, plan: Plan) -> None:
         for number, said in enumerate(plan.statements):

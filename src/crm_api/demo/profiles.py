@@ -1,4 +1,4 @@
-"""What the fund knows of a donor beyond gifts: further names, greetings, birth dates, roles, first touch, own fields."""
+"""What the fund knows of a donor beyond gifts: further names, greetings, birth dates, roles, first touch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_profile(
         _person(rng, profile)
         if donor.body["deceased"] and rng.random() < 0.7:
             died = max(last_gift or known_since.date(), known_since.date()) + timedelta(days=rng.randint(20, 200))
-            profile.body["deceased_on"] = min(died, today - timedelta(days=5)).isoformat()
+            profile.body["deceased_on"] = min(died, today - timedelta(days=5))
     _role(rng, profile)
     return profile
 
@@ -168,7 +168,10 @@ def _role(rng: random.Random, profile: Profile) -> None:
         details.append(_detail(rng, profile, "member", "active"))
     body["role_details"] = [{**item, "until": None} for item in details]
     if any(item["until"] for item in details):
-        profile.ended = details
+        profile.ended = [
+            {**item, "since": str(item["since"]), "until": str(item["until"]) if item["until"] else None}
+            for item in details
+        ]
 
 
 def _detail(rng: random.Random, profile: Profile, role: str, stage: str) -> dict[str, Any]:
@@ -180,8 +183,8 @@ def _detail(rng: random.Random, profile: Profile, role: str, stage: str) -> dict
     return {
         "role": role,
         "stage": stage,
-        "since": since.isoformat(),
-        "until": until.isoformat() if until else None,
+        "since": since,
+        "until": until,
     }
 
 

@@ -96,7 +96,7 @@ def parse_items(body: Batch, models: Mapping[str, type[Input]], *, plain: str) -
         item = Item(index, plain="op" not in raw)
         items.append(item)
         if item.plain:
-            raw = {"op": plain, "body": raw}  # noqa: PLW2901 - the same item, written out
+            raw = {"op": plain, "body": raw}
         op = raw.get("op")
         model = models.get(op) if isinstance(op, str) else None
         if model is None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NoReturn, TypeVar, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from crm_api.kit.problems import BadRequest, FieldError, Invalid
 
@@ -120,6 +121,12 @@ def invalid_from(
         said = _sentence(str(item["msg"]))
         if item["type"] == "extra_forbidden" and model is not None and (known := _members(model, item["loc"][:-1])):
             said = f"There is no such member here. Known are: {', '.join(known)}."
+        if (
+            item["type"] == "string_pattern_mismatch"
+            and model is not None
+            and (example := _example(model, item["loc"]))
+        ):
+            said = f"{said[:-1]}, such as {example}."
         pointer = prefix + "".join(f"/{escape(str(part))}" for part in place)
         errors.append(FieldError(pointer, str(item["type"]), said))
     count = len(errors)
@@ -130,9 +137,8 @@ def _place(loc: tuple[int | str, ...], sent: Any, *, missing: bool) -> list[int 
     """The parts of pydantic's place that are there in the body: it also names the alternative it tried."""
     place: list[int | str] = []
     for number, part in enumerate(loc, 1):
-        if isinstance(sent, dict) and part in sent:
-            sent = sent[part]
-        elif isinstance(sent, list) and isinstance(part, int) and part < len(sent):
+        there: Any = range(len(sent)) if isinstance(sent, list) else sent if isinstance(sent, dict) else ()
+        if part in there:
             sent = sent[part]
         elif not (missing and number == len(loc)):
             continue
@@ -142,13 +148,32 @@ def _place(loc: tuple[int | str, ...], sent: Any, *, missing: bool) -> list[int 
 
 def _members(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """The members that an object at this place can have; none where that cannot be told."""
-    found = {model}
+    found, _ = _at(model, loc)
+    return list(dict.fromkeys(field.alias or name for one in found for name, field in one.model_fields.items()))
+
+
+def _example(model: type[BaseModel], loc: tuple[int | str, ...]) -> str | None:
+    """A text that would do at this place, where the model has one."""
+    _, fields = _at(model, loc)
+    found = [one for field in fields for one in (*(field.examples or ()), *_examples(field.annotation))]
+    return next((one for one in found if isinstance(one, str)), None)
+
+
+def _examples(annotation: Any) -> list[Any]:
+    told = [one for part in getattr(annotation, "__metadata__", ()) for one in getattr(part, "examples", None) or ()]
+    return told + [one for inner in get_args(annotation) for one in _examples(inner)]
+
+
+def _at(model: type[BaseModel], loc: tuple[int | str, ...]) -> tuple[set[type[BaseModel]], list[FieldInfo]]:
+    """The models that an object at this place can be of, and the members of that name that led there."""
+    found, last = {model}, list[FieldInfo]()
     for part in loc:
         fields = [(field, field.alias or name) for one in found for name, field in one.model_fields.items()]
-        inner = [field.annotation for field, name in fields if name == part]
+        inner = [field for field, name in fields if name == part]
         if inner:
-            found = {one for annotation in inner for one in _models(annotation)}
-    return list(dict.fromkeys(field.alias or name for one in found for name, field in one.model_fields.items()))
+            last = inner
+            found = {one for field in inner for one in _models(field.annotation)}
+    return found, last
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -53,13 +53,18 @@ class TimelineSource:
     rows: Any = None
     """What is read, where it is more than the table of `contact`; joins compare organizations too."""
     where: Sequence[ColumnElement[bool]] = ()
+    part: ColumnElement[Any] | None = None
+    """What tells rows of this kind apart that can be asked for by a name of their own."""
+    parts: Sequence[str] = ()
+    """These names: words of ours, other than every kind's."""
     open_rows: ColumnElement[bool] | None = None
     """Rows that callers without ``contacts:read_sensitive`` see; all, where it is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a statement depends on the question, and not on its values. `moments` are comparisons with ``at``, by
+    """What of a statement depends on the question, and not on its values. `parts` are those that are wanted of kinds
+    that are not wanted whole, as (kind, part). `moments` are comparisons with ``at``, by
     position: the value of the first is bound as ``at_0``."""
 
     kinds: tuple[str, ...]
@@ -67,6 +72,7 @@ class Shape:
     descending: bool
     after: bool
     moments: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,6 +86,13 @@ class Sources:
         for source in sources:
             if self.by_kind.setdefault(source.kind, source) is not source:
                 raise ValueError(f"two timelines named {source.kind}")
+        names = [*self.by_kind, *(part for source in self.by_kind.values() for part in source.parts)]
+        if len(set(names)) != len(names):
+            raise ValueError("a part of a timeline is named like another one")
+
+    def names(self) -> dict[str, str]:
+        """What can be asked for → the kind that it is, or is a part of."""
+        return {name: kind for kind, source in self.by_kind.items() for name in (kind, *source.parts)}
 
 
 SOURCES = Sources()
@@ -105,6 +118,9 @@ def _branch(source: TimelineSource, shape: Shape, *columns: Any) -> Select[Any]:
             ),
         )
     )
+    parts = [part for kind, part in shape.parts if kind == source.kind]
+    if source.part is not None and parts:
+        found = found.where(source.part.in_([literal_column(f"'{part}'") for part in parts]))
     if source.open_rows is not None and not shape.sensitive:
         found = found.where(source.open_rows)
     return found

@@ -42,8 +42,9 @@ MODELS: dict[str, type[Input]] = {"create": CreateItem, "update": UpdateItem, "u
 
 
 class ContactBatch(Batch):
-    """Contacts to be created (`{"op": "create", "body": …}`, or the contact itself), changed (`{"op": "update", "id": …, "body": …}`) or
-    upserted (`{"op": "upsert", "by_external_id": {"system", "id"}, "body": …}`); bodies are as those routes take them.
+    """Contacts to be created (`{"op": "create", "body": …}`, or the contact itself), changed
+    (`{"op": "update", "id": …, "body": …}`) or upserted (`{"op": "upsert", "by_external_id": {"system", "id"},
+    "body": …}`); bodies are as those routes take them.
     """
 
     model_config = ConfigDict(

@@ -51,8 +51,9 @@ class EvidenceInput(Input):
 class ConsentCreate(Input):
     """Something a person said about being contacted. Left out, `purpose`, `channel` and `list` mean all of them.
 
-    What is `granted` rests on `consent` unless `legal_basis` names another basis. `withdrawn` ends what was granted; `objected` also stops what rests on another
-    basis than consent; without a purpose it stops even letters about the person's own gifts.
+    What is `granted` rests on `consent` unless `legal_basis` names another basis. `withdrawn` ends what was granted;
+    `objected` also stops what rests on another basis than consent; without a purpose it stops even letters about the
+    person's own gifts.
     """
 
     model_config = ConfigDict(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from crm_api.kit import rules
 from crm_api.kit.schemas import Input, Language, LongText, Name, NotNull, Output, Versioned
@@ -44,11 +44,19 @@ def _once_each(choices: list[CustomFieldChoice]) -> list[CustomFieldChoice]:
     return choices
 
 
-Choices = Annotated[list[CustomFieldChoice], Field(max_length=MOST_CHOICES), AfterValidator(_once_each)]
+def _named_by_its_code(choice: Any) -> Any:
+    return {"code": choice, "label": choice} if isinstance(choice, str) else choice
+
+
+Choice = Annotated[
+    CustomFieldChoice, BeforeValidator(_named_by_its_code, json_schema_input_type=CustomFieldChoice | ChoiceCode)
+]
+"""A choice, or its code alone, which is its label then."""
+Choices = Annotated[list[Choice], Field(max_length=MOST_CHOICES), AfterValidator(_once_each)]
 
 
 class CustomFieldCreate(Input):
-    """A new field. `resource`, `key` and `type` are for good."""
+    """A new field. `resource`, `key` and `type` are for good. A choice can be sent as its code alone."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -61,7 +69,8 @@ class CustomFieldCreate(Input):
                     "type": "choice",
                     "choices": [{"code": "s", "label": "Small"}, {"code": "m", "label": "Medium"}],
                     "filterable": True,
-                }
+                },
+                {"key": "languages", "label": "Languages", "type": "multi_choice", "choices": ["uk", "en"]},
             ],
             **rules.where(
                 "type",

@@ -74,7 +74,11 @@ async def _candidates(session: WriteSession, body: ContactCreate) -> list[Candid
             "There are contacts that may be the same; see candidates. Use one of them, or send on_match=create.",
             code="duplicate_found",
             candidates=[
-                {"contact_id": str(one.contact_id), "score": one.score, "certainty": one.match.certainty}
+                {
+                    name: str(value) if name == "contact_id" else value
+                    for name, value in one.shown().items()
+                    if name != "display_name"
+                }  # no name: who may write need not be allowed to read
                 for one in found[:_TOLD]
             ],
         )

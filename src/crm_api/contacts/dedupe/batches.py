@@ -8,7 +8,7 @@ from uuid import UUID
 
 from crm_api.audit.service import record
 from crm_api.contacts.dedupe.facts import MergeBatchDue
-from crm_api.contacts.dedupe.merging import merge_contacts
+from crm_api.contacts.dedupe.merging import lock_all, merge_contacts
 from crm_api.contacts.dedupe.models import merge_batches
 from crm_api.kit import simple
 from crm_api.kit.db import Actor, ReadSession, RowLike, WriteSession
@@ -71,7 +71,9 @@ async def continue_batch(session: WriteSession, batch_id: UUID, position: int) -
         return
     session.actor = Actor(batch["actor_kind"], batch["actor_id"], session.actor.request_id)
     results = list(batch["results"])
-    for into, from_ in batch["pairs"][position : position + PART]:
+    part = batch["pairs"][position : position + PART]
+    await lock_all(session, [UUID(one) for pair in part for one in pair])
+    for into, from_ in part:
         results.append(await _one(session, batch_id, UUID(into), UUID(from_)))
     merged = sum(result["state"] == "merged" for result in results)
     ended = len(results) == batch["total"]

@@ -91,6 +91,12 @@ async def merge_contacts(
     return to_read(merge)
 
 
+async def lock_all(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Lock contacts in the order of their ids, before several merges in one transaction lock theirs one by one: two
+    who cross would end in a deadlock."""
+    await session.fetch(sql.LOCK_CONTACTS, ids=list(ids))
+
+
 def _today(session: ReadSession) -> str:
     return clock.local_date(session.now, session.tenant.timezone).isoformat()
 
@@ -207,14 +213,16 @@ async def undo_merge(session: WriteSession, merge_id: UUID) -> dict[str, Any]:
     """Take a merge back: every row is as it was, the retired contacts live again. Rows that came since stay with the
     survivor, and so does what somebody has changed of it since. 409 while a newer merge stands on this one."""
     await session.flush()
+    named = await get_row(session, merges, merge_id, "merge")
+    survivor_id: UUID = named["survivor_id"]
+    retired_ids = [UUID(one) for one in named["retired_ids"]]
+    # Contacts before the merge, as an erasure locks them, which removes the merge.
+    rows = {row["id"]: row for row in await session.fetch(sql.LOCK_CONTACTS, ids=[survivor_id, *retired_ids])}
     merge = await session.fetch_row(sql.LOCK_MERGE, id=merge_id)
     if merge is None:
         raise NotFound("There is no such merge.")
     if merge["state"] == "undone":
         raise Conflict("This merge is undone already.", code="merge_undone")
-    survivor_id: UUID = merge["survivor_id"]
-    retired_ids = [UUID(one) for one in merge["retired_ids"]]
-    rows = {row["id"]: row for row in await session.fetch(sql.LOCK_CONTACTS, ids=[survivor_id, *retired_ids])}
     newer = await session.fetch_val(sql.NEWER, merge_id=merge_id, survivor=survivor_id)
     if newer is not None:
         detail = f"The survivor took part in a newer merge; undo {newer} first, then this one."
@@ -252,10 +260,14 @@ async def _restore(session: WriteSession, merge: Row, survivor: Row) -> None:
 async def gather_strays(session: WriteSession, merge_id: UUID) -> None:
     """Move what was written for a retired contact at the very moment of its merge: whoever wrote it had to wait for the
     merge, and knew nothing of it. Journalled like the rest, so an undo gives it to whom it named."""
+    merge = await session.fetch_row(sql.GET_MERGE, id=merge_id)
+    if merge is None:
+        return
+    retired = [UUID(one) for one in merge["retired_ids"]]
+    await lock_all(session, retired)  # whoever waited for the merge with a row for one of them has written it then
     merge = await session.fetch_row(sql.LOCK_MERGE, id=merge_id)
     if merge is None or merge["state"] != "merged":
         return
-    retired = [UUID(one) for one in merge["retired_ids"]]
     final = await session.fetch_val(sql.SURVIVOR_NOW, id=retired[0])  # merged on since, perhaps
     for step, one in enumerate(retired, start=1):
         await repoint(session, merge_id, step, retired=one, survivor=final, derived=False)

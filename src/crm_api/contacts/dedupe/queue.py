@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, text
 
 from crm_api.audit.service import record
 from crm_api.contacts.dedupe.matching import Match
-from crm_api.contacts.dedupe.merging import merge_contacts
+from crm_api.contacts.dedupe.merging import lock_all, merge_contacts
 from crm_api.contacts.dedupe.models import duplicates
 from crm_api.contacts.models import contacts
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
@@ -110,6 +110,8 @@ async def dismiss(session: WriteSession, pair_id: UUID) -> dict[str, Any]:
 
 async def merge_pair(session: WriteSession, pair_id: UUID, survivor_id: UUID | None) -> dict[str, Any]:
     """Merge the two; the older one survives unless said otherwise. The merge."""
+    named = await get_row(session, duplicates, pair_id, "pair of duplicates")
+    await lock_all(session, [named["low_id"], named["high_id"]])  # before the pair, as every merge does
     row = await _locked(session, pair_id)
     pair = (row["low_id"], row["high_id"])
     survivor = survivor_id or await session.fetch_val(_OLDER, one=pair[0], other=pair[1])

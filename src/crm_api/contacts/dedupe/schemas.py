@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -22,10 +23,22 @@ class WrittenValue(Input):
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
 
+PlainText = Annotated[str, StringConstraints(max_length=500)]
+
+
+def _choice(choice: UUID | WrittenValue | str) -> object:
+    if isinstance(choice, WrittenValue):
+        return choice.value
+    with suppress(ValueError):
+        return UUID(str(choice))
+    return choice
+
+
 class MergeCreate(Input):
     """Which contacts become part of the one in the path, and whose value of single fields is kept.
 
-    A choice in `fields` is the id of the survivor or of one of `from`, or `{"value": …}`. Fields that are not named
+    A choice in `fields` is the id of the survivor or of one of `from`, or a value: `{"value": …}`, or a text as it is.
+    Fields that are not named
     follow the rule: the survivor's value where it has one, else the oldest contact's; lists are united.
     """
 
@@ -42,13 +55,11 @@ class MergeCreate(Input):
     )
 
     from_: Annotated[list[UUID], Field(alias="from", min_length=1, max_length=20)]
-    fields: Annotated[dict[FieldName, UUID | WrittenValue], Field(max_length=50)] = {}
+    fields: Annotated[dict[FieldName, UUID | WrittenValue | PlainText], Field(max_length=50)] = {}
 
     def choices(self) -> dict[str, object]:
         """Field → a contact's id, or the value written out."""
-        return {
-            name: choice.value if isinstance(choice, WrittenValue) else choice for name, choice in self.fields.items()
-        }
+        return {name: _choice(choice) for name, choice in self.fields.items()}
 
 
 class TableCount(Output):

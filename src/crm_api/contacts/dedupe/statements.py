@@ -23,9 +23,9 @@ LOCK_CONTACTS = prepare(
 )
 """FOR UPDATE, so that rows which are being written for a contact are waited for, and theirs wait for the merge."""
 
-LOCK_MERGE = prepare(
-    select(merges).where(merges.c.organization_id == _ORG, merges.c.id == bindparam("id")).with_for_update()
-)
+_MERGE = select(merges).where(merges.c.organization_id == _ORG, merges.c.id == bindparam("id"))
+GET_MERGE = prepare(_MERGE)
+LOCK_MERGE = prepare(_MERGE.with_for_update())
 
 BROUGHT = prepare(
     text(

@@ -22,7 +22,7 @@ from crm_api.contacts.dedupe.candidates import ROWS
 from crm_api.contacts.dedupe.context import judged
 from crm_api.contacts.dedupe.facts import SweepDue
 from crm_api.contacts.dedupe.matching import Match, RuleSet, likely
-from crm_api.contacts.dedupe.merging import merge_contacts
+from crm_api.contacts.dedupe.merging import lock_all, merge_contacts
 from crm_api.contacts.dedupe.models import duplicate_sweeps
 from crm_api.contacts.dedupe.nicknames import given_names
 from crm_api.contacts.dedupe.profiles import profile_of
@@ -260,6 +260,7 @@ async def _merge_certain(session: WriteSession, matches: list[tuple[Row, Row, Ma
     ids = [row["id"] for pair in wanted for row in pair]
     decided = {(row["low_id"], row["high_id"]) for row in await session.fetch(_DECIDED, ids=ids)}
     merged = 0
+    await lock_all(session, ids)
     for pair in wanted:
         survivor, other = sorted(pair, key=lambda row: (row["created_at"], row["id"]))
         low, high = sorted((survivor["id"], other["id"]))

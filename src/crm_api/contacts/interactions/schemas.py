@@ -62,7 +62,7 @@ Participants = Annotated[
         json_schema_extra=_A_CONTACT,
     ),
 ]
-_SOME_TEXT = {"type": "string", "minLength": 1}
+_SOME_TEXT = {"type": "string", "minLength": 1, "maxLength": 50_000}
 _A_NOTE_SAYS_SOMETHING = rules.where(
     "kind",
     ["note"],
@@ -70,7 +70,7 @@ _A_NOTE_SAYS_SOMETHING = rules.where(
 )
 _SOMEBODY_TOOK_PART: rules.Schema = {
     "if": rules.given("contact_id"),
-    "else": {"required": ["participants"], "properties": {"participants": {"type": "array", **_A_CONTACT}}},
+    "else": {"required": ["participants"], "properties": {"participants": {"not": rules.NULL, **_A_CONTACT}}},
 }
 
 

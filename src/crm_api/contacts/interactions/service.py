@@ -15,6 +15,7 @@ from crm_api.contacts.interactions.models import interaction_members, interactio
 from crm_api.contacts.interactions.recording import (
     NewInteraction,
     Participant,
+    Recorded,
     check_members,
     parties,
     record_interaction,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import and_
 
+from crm_api.contacts.interactions.models import KINDS, interactions
 from crm_api.contacts.interactions.models import interaction_participants as people
-from crm_api.contacts.interactions.models import interactions
 from crm_api.kit.timeline import TimelineSource
 
 TIMELINE = (
@@ -33,6 +33,8 @@ TIMELINE = (
             "duration_seconds": interactions.c.duration_seconds,
             "role": people.c.role,
         },
+        part=interactions.c.kind,
+        parts=KINDS,
         open_rows=interactions.c.sensitivity == "donor_sensitive",
     ),
 )

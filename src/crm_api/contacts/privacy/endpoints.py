@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
+from crm_api.contacts.custom_fields.values import READ_SENSITIVE
 from crm_api.contacts.privacy import archive, service
 from crm_api.contacts.privacy.schemas import ErasureCreate, ErasureRead, SubjectExportRead
 from crm_api.idempotency.boundary import json_body, reads, router, services, writes
@@ -59,10 +60,12 @@ async def contacts_export_subject(
 async def subject_exports_get(
     request: Request, session: Annotated[ReadSession, reads("privacy:read")], export_id: UUID
 ) -> Response:
-    """How far an export is; once it succeeded, with a link that works for some minutes. Ask again for a new one."""
+    """How far an export is; once it succeeded, with a link that works for some minutes. Ask again for a new one. The
+    archive holds what was said in confidence too: without the scope contacts:read_sensitive there is no link."""
     row = await service.get_request(session, export_id, "export")
     download = None
-    if row["state"] == "succeeded" and row["file_name"] is not None and row["expires_at"] > session.now:
+    there = row["state"] == "succeeded" and row["file_name"] is not None and row["expires_at"] > session.now
+    if there and READ_SENSITIVE in session.actor.scopes:
         link = (
             await services(request)
             .more["files"]

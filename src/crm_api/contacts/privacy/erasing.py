@@ -24,6 +24,19 @@ _PERSON = prepare(
         """
     )
 )
+_CURRENT = prepare(
+    text(
+        """
+        WITH RECURSIVE line AS (
+            SELECT id, merged_into FROM contacts WHERE organization_id = :organization_id AND id = :id
+            UNION
+            SELECT c.id, c.merged_into FROM contacts c JOIN line ON c.id = line.merged_into
+            WHERE c.organization_id = :organization_id
+        )
+        SELECT id FROM line WHERE merged_into IS NULL
+        """
+    )
+)
 _LOCK = prepare(
     text(
         "SELECT id FROM contacts WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[])) "
@@ -54,6 +67,19 @@ async def person_of(session: ReadSession, contact_id: UUID) -> Person:
     values: dict[str, Any] = {"ids": ids, "names": [str(one) for one in ids], "traces": []}
     traces = [row["trace"] for row in await session.fetch(declared.traces(), **values)]
     return Person(ids, traces)
+
+
+async def person_to_erase(session: WriteSession, contact_id: UUID) -> Person:
+    """The person behind a contact at this very moment, all contacts they have been locked. Whoever was merged into
+    another one since the erasure was asked for is that one now: what was known of them is there."""
+    held: set[UUID] = set()
+    while True:
+        current = await session.fetch_val(_CURRENT, id=contact_id)
+        person = await person_of(session, current or contact_id)
+        if held.issuperset(person.ids):
+            return person
+        await session.fetch(_LOCK, ids=person.ids)  # a merge that was under way has ended by then
+        held |= set(person.ids)
 
 
 def _years_after(day: date, years: int) -> date:

@@ -64,6 +64,12 @@ _FORGET = prepare(
     )
 )
 
+_ARCHIVES = prepare(
+    text(
+        "SELECT file_name FROM privacy_requests WHERE organization_id = :organization_id "
+        "AND file_name = ANY(CAST(:names AS text[]))"
+    )
+)
 _KEYS = prepare(
     text(
         "SELECT kind, value FROM contact_keys WHERE organization_id = :organization_id "
@@ -198,7 +204,7 @@ async def mark(
 
 async def erase_now(session: WriteSession, request: Row) -> list[str]:
     """Erase the person of a request in this transaction; names of files to remove. Again, it finds nothing more."""
-    person = await erasing.person_of(session, request["contact_id"])
+    person = await erasing.person_to_erase(session, request["contact_id"])
     keys = await session.fetch(_KEYS, ids=person.ids)
     files = await erasing.erase(session, person)
     await forget_words(session, vocabulary((row["kind"], row["value"]) for row in keys))
@@ -217,11 +223,19 @@ async def forget_unused_words(session: WriteSession, after: str) -> str | None:
     return rows[-1]["variant"] if len(rows) == _WORDS_AT_ONCE else None
 
 
-async def keep_archive(session: WriteSession, request_id: UUID, *, name: str, size: int) -> None:
-    """The archive is written: it can be fetched for some days."""
-    await session.execute(
+async def keep_archive(session: WriteSession, request_id: UUID, *, name: str, size: int) -> bool:
+    """The archive is written: it can be fetched for some days. False where the request is gone, since the person was
+    erased meanwhile: then the archive must go too."""
+    kept = await session.execute(
         _ARCHIVED, id=request_id, file_name=name, file_bytes=size, expires_at=session.now + KEPT, now=session.now
     )
+    return bool(kept)
+
+
+async def unnamed(session: ReadSession, names: list[str]) -> list[str]:
+    """Of archives in the store those that no request names."""
+    named = {row["file_name"] for row in await session.fetch(_ARCHIVES, names=names)} if names else set()
+    return [name for name in names if name not in named]
 
 
 async def expired(session: ReadSession) -> list[Row]:

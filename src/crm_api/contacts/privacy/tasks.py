@@ -8,9 +8,11 @@ from uuid import UUID
 
 from crm_api.contacts.privacy import archive, service
 from crm_api.contacts.privacy.facts import ErasureRequested, SubjectExportRequested
+from crm_api.kit import clock
 from crm_api.kit.db import Tenant, WriteSession
 from crm_api.outbox.facts import HousekeepingDue, Job, Registry, Subscriber
 
+_ORPHAN_AGE = timedelta(days=1)
 _ERASED = 700  # permille: the database is done, files are left
 
 
@@ -47,10 +49,12 @@ async def export(runner: Any, tenant: Tenant, job: Job) -> None:
     try:
         async with runner.write(tenant) as session:
             await runner.finish(session, job)
-            await service.keep_archive(session, request_id, name=stored.name, size=stored.size)
+            kept = await service.keep_archive(session, request_id, name=stored.name, size=stored.size)
     except BaseException:
         await runner.files.delete(stored.name)
         raise
+    if not kept:
+        await runner.files.delete(stored.name)
 
 
 async def gave_up(session: WriteSession, job: Job) -> None:
@@ -64,10 +68,15 @@ async def gave_up(session: WriteSession, job: Job) -> None:
 
 
 async def expire(runner: Any, tenant: Tenant, job: Job) -> None:
-    """Remove archives whose days are over."""
-    found = await service.expired(runner.database.read(tenant))
+    """Remove archives whose days are over, and those that a worker which died has left behind."""
+    reading = runner.database.read(tenant)
+    found = await service.expired(reading)
     for row in found:
         await runner.files.delete(row["file_name"])
+    before = clock.utc_now() - _ORPHAN_AGE
+    async for batch in runner.files.listing(tenant.id, archive.AREA):
+        for name in await service.unnamed(reading, [one.name for one in batch if one.modified < before]):
+            await runner.files.delete(name)
     async with runner.write(tenant) as session:
         await runner.finish(session, job)
         if found:

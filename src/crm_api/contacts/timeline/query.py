@@ -9,8 +9,9 @@ from crm_api.kit.timeline import SOURCES
 
 def _kinds(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(text.split(",")))
-    if not set(names) <= SOURCES.by_kind.keys():
-        raise ValueError(f"takes, separated by commas: {', '.join(sorted(SOURCES.by_kind))}")
+    known = SOURCES.names()
+    if not set(names) <= known.keys():
+        raise ValueError(f"takes, separated by commas: {', '.join(sorted(known))}")
     return names
 
 
@@ -24,7 +25,8 @@ TIMELINE = Catalogue(
             "text",
             contacts.c.kind,
             normalize=_kinds,
-            description="Only these kinds of entries, separated by commas: `gift,letter`.",
+            description="Only these kinds of entries, separated by commas: `gift,letter`. Of interactions "
+            "also single kinds: `call,meeting`.",
         ),
         Field("at", "instant", contacts.c.created_at, sortable=True),
     ),

@@ -30,18 +30,23 @@ def to_entry(row: Row) -> dict[str, Any]:
     return entry
 
 
-def _wanted(session: ReadSession, query: ListQuery) -> tuple[list[TimelineSource], list[str]]:
-    """The kinds that are read, and those left out because the caller may not read them; a 403 where one of these was
-    asked for."""
+def _asked(query: ListQuery) -> set[str] | None:
+    """The kinds and parts of kinds that are asked for; all, where it is nothing."""
     asked: set[str] | None = None
     for item in query.filters:
         if item.field.name == "kind":
             groups = item.value if item.operator == "in" else [item.value]
             named = {kind for group in groups for kind in group}
             asked = named if asked is None else asked & named
+    return asked
+
+
+def _wanted(session: ReadSession, asked: set[str] | None) -> tuple[list[TimelineSource], list[str]]:
+    """The kinds that are read, and those left out because the caller may not read them; a 403 where one of these was
+    asked for."""
     found, omitted = [], []
     for kind, source in SOURCES.by_kind.items():
-        if asked is not None and kind not in asked:
+        if asked is not None and asked.isdisjoint({kind, *source.parts}):
             continue
         if source.scope in session.actor.scopes:
             found.append(source)
@@ -83,7 +88,10 @@ def _page(sources: list[TimelineSource], shape: Shape) -> Any:
 async def read_timeline(session: ReadSession, contact_id: UUID, query: ListQuery) -> dict[str, Any]:
     """One page and what follows it: data, has_more, omitted, total where asked for; ``last`` is the last row. 404
     without such a contact, `Moved` where it was merged."""
-    sources, omitted = _wanted(session, query)
+    asked = _asked(query)
+    sources, omitted = _wanted(session, asked)
+    nothing = not sources  # filters that exclude each other: whether there is such a contact is asked all the same
+    sources = sources or list(SOURCES.by_kind.values())[:1]
     moments = [item for item in query.filters if item.field.name == "at"]
     shape = Shape(
         kinds=tuple(source.kind for source in sources),
@@ -91,11 +99,20 @@ async def read_timeline(session: ReadSession, contact_id: UUID, query: ListQuery
         descending=query.descending,
         after=query.after is not None,
         moments=tuple(item.operator for item in moments),
+        parts=tuple(
+            (source.kind, part)
+            for source in sources
+            if asked is not None and source.kind not in asked
+            for part in source.parts
+            if part in asked
+        ),
     )
     values: dict[str, Any] = {f"at_{number}": item.value for number, item in enumerate(moments)}
     values["contact_id"] = contact_id
     after = {} if query.after is None else {"after_at": query.after[0], "after_id": query.after[1]}
-    rows = await session.fetch(_statement(sources, shape, "page"), row_limit=query.limit + 1, **values, **after)
+    rows = await session.fetch(
+        _statement(sources, shape, "page"), row_limit=0 if nothing else query.limit + 1, **values, **after
+    )
     if not rows:
         raise NotFound("There is no such contact.")
     if rows[0]["merged_into"] is not None:
@@ -107,5 +124,5 @@ async def read_timeline(session: ReadSession, contact_id: UUID, query: ListQuery
         "omitted": omitted,
     }
     if query.include_total:
-        page["total"] = await session.fetch_val(_statement(sources, shape, "total"), **values)
+        page["total"] = 0 if nothing else await session.fetch_val(_statement(sources, shape, "total"), **values)
     return page

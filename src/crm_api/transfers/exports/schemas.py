@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from crm_api.kit.schemas import Input, Output, Versioned
 
 Parameter = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Value = Annotated[str, StringConstraints(max_length=4000)]
+_LARGEST = 2**53 - 1
+_MOST_VALUES = 200
+Written = Value | Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)] | bool
+Several = Annotated[list[Written], Field(max_length=_MOST_VALUES)]
+
+
+def _as_queries_write(parameters: Any) -> Any:
+    """Numbers, yes and no, and lists, as a query string has them."""
+    if not isinstance(parameters, dict):
+        return parameters
+    written = {}
+    for name, value in parameters.items():
+        if isinstance(value, list) and len(value) <= _MOST_VALUES and all(map(_plain, value)):
+            name, value = (name if "[" in name else f"{name}[in]"), ",".join(_written(one) for one in value)
+        written[name] = _written(value) if _plain(value) else value
+    return written
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) <= _LARGEST)
+
+
+def _written(value: str | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _few(parameters: dict[str, str]) -> dict[str, str]:
@@ -31,8 +55,14 @@ class ExportCreate(Input):
         "csv",
         description="CSV and XLSX are safe to open in a spreadsheet; JSON Lines hold every value as the API does.",
     )
-    filter: Annotated[dict[Parameter, Value], AfterValidator(_few)] = Field(
-        default={}, description="Query parameters of the resource's list, such as `city` or `created_at[gte]`."
+    filter: Annotated[
+        dict[Parameter, Value],
+        BeforeValidator(_as_queries_write, json_schema_input_type=dict[Parameter, Written | Several]),
+        AfterValidator(_few),
+    ] = Field(
+        default={},
+        description="Query parameters of the resource's list, such as `city` or `created_at[gte]`; a list of values "
+        "is one of them.",
     )
     columns: Annotated[list[Parameter], Field(min_length=1, max_length=200)] | None = Field(
         None, description="Only these, in this order; every column that the caller may read where it is not given."

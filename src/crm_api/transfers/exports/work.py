@@ -15,10 +15,13 @@ from crm_api.kit.listing import ListQuery, count, read_rows
 from crm_api.kit.problems import Problem
 from crm_api.kit.updates import update_row
 from crm_api.outbox.facts import GiveUp, Job
+from crm_api.outbox.service import emit
 from crm_api.transfers.exports import service
+from crm_api.transfers.exports.facts import ExportDue
 from crm_api.transfers.exports.models import KEPT_DAYS, exports
 from crm_api.transfers.exports.resources import RESOURCES, Column
 from crm_api.transfers.exports.writers import MEDIA_TYPES, WRITERS, Writer
+from crm_api.transfers.places import WAIT, Places
 
 if TYPE_CHECKING:
     from crm_api.worker import WorkerRunner
@@ -27,11 +30,24 @@ AT_ONCE = 2_000
 AREA = "exports"
 _LARGEST = 20_000_000_000
 _TELL_EVERY = 10
+PLACES = Places(1)
+"""Exports that one worker process writes at a time, beside its imports."""
 
 
 async def work(runner: WorkerRunner, tenant: Tenant, job: Job) -> None:
     """Write an export. Begun anew when a worker dies: nobody has seen anything of it before it is whole."""
-    row = await runner.database.read(tenant).fetch_row(service.GET, id=UUID(job.payload["export_id"]))
+    export_id = UUID(job.payload["export_id"])
+    if not PLACES.free_for(tenant.id):
+        async with runner.write(tenant) as session:
+            await runner.finish(session, job)
+            emit(session, ExportDue(export_id=export_id), delay=WAIT)
+        return
+    with PLACES.taken(export_id, tenant.id):
+        await _work(runner, tenant, job, export_id)
+
+
+async def _work(runner: WorkerRunner, tenant: Tenant, job: Job, export_id: UUID) -> None:
+    row = await runner.database.read(tenant).fetch_row(service.GET, id=export_id)
     if row is None or row["state"] not in {"queued", "running"}:
         async with runner.write(tenant) as session:
             await runner.finish(session, job)

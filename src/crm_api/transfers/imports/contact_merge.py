@@ -78,9 +78,12 @@ def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], today: str)
         after["addresses"] = _addresses(before["addresses"], values["addresses"])
     if values.get("tags"):
         after["tags"] = list(dict.fromkeys([*before["tags"], *values["tags"]]))
-    for name in ("custom", "custom_sensitive"):
-        if values.get(name):
-            after[name] = {**before[name], **values[name]}
+    for name, other in (("custom", "custom_sensitive"), ("custom_sensitive", "custom")):
+        if said := values.get(name):
+            after[name] = {**after.get(name, before[name]), **said}
+            if before[other].keys() & said.keys():  # the field has become sensitive, or is not any more
+                held = after.get(other, before[other])
+                after[other] = {key: value for key, value in held.items() if key not in said}
     after |= _roles(before, values, today)
     for name, most in _LIMITS.items():
         if len(after.get(name, ())) > most:

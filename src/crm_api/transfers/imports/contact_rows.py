@@ -24,6 +24,7 @@ _TEXT = (
     "given_name", "middle_name", "family_name", "organization_name", "salutation", "formal_greeting",
     "informal_greeting", "timezone", "gender", "preferred_channel",
 )  # fmt: skip
+_PERSONAL = ("given_name", "middle_name", "family_name")
 _FLAGS = ("do_not_contact", "deceased")
 _JSON = ("emails", "phones", "addresses", "handles", "other_names", "external_ids", "role_details", "custom")
 _PATRONYMIC = re.compile(
@@ -71,6 +72,7 @@ class _Draft:
     errors: list[CellError] = field(default_factory=list)
     id: UUID | None = None
     region: str | None = None
+    whole_name: str | None = None
 
     def put(self, name: str, value: Any, header: str) -> None:
         self.body[name] = value
@@ -195,6 +197,7 @@ def take_apart(name: str, *, family_first: bool) -> dict[str, str]:
 
 def _whole_name(*, family_first: bool) -> Setter:
     def put(draft: _Draft, cell: str, header: str) -> None:
+        draft.whole_name = cell
         for part, value in take_apart(cell, family_first=family_first).items():
             if part not in draft.body:
                 draft.put(part, value, header)
@@ -296,6 +299,8 @@ class ContactParser:
         body = draft.body
         if "kind" not in body and "organization_name" in body and not {"given_name", "family_name"} & body.keys():
             body["kind"] = "organization"
+        if body.get("kind") == "organization" and "organization_name" not in body:
+            _name_organization(draft)
         try:
             row.values = ContactPatch.model_validate_json(orjson.dumps(body), strict=True).stored()
         except ValidationError as error:
@@ -309,6 +314,14 @@ class ContactParser:
             tuple(fold_email(item["address"]) for item in stored.get("emails", ())),
             tuple(item["number"] for item in stored.get("phones", ())),
         )
+
+
+def _name_organization(draft: _Draft) -> None:
+    """An organization whose name stands in the columns for people's names is named by it."""
+    parts = {name: draft.body.pop(name) for name in _PERSONAL if name in draft.body}
+    if parts:
+        header = next(header for place, header in draft.origin.items() if place[0] in parts)
+        draft.put("organization_name", draft.whole_name or " ".join(parts.values()), header)
 
 
 def _unreadable(header: str, cell: str) -> CellError:
@@ -326,4 +339,7 @@ def _told(item: Any, origin: Mapping[tuple[Any, ...], str]) -> CellError:
     place = tuple(item["loc"])
     header = next((origin[place[:size]] for size in range(len(place), 0, -1) if origin.get(place[:size])), "")
     message = str(item["msg"]).removeprefix("Value error, ")
-    return CellError(header, str(item["type"]), f"This cell: {message}." if header else f"{message}.")
+    if not header:
+        return CellError(header, str(item["type"]), f"{message}.")
+    ours = item["type"] == "value_error"  # these go on from the name of a member
+    return CellError(header, str(item["type"]), f"This cell {message}." if ours else f"This cell: {message}.")

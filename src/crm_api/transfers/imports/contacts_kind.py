@@ -66,6 +66,8 @@ class _People:
 
     by_id: dict[UUID, _Person] = field(default_factory=dict)
     by_key: dict[tuple[str, str], list[_Person]] = field(default_factory=dict)
+    survivors: dict[UUID, UUID] = field(default_factory=dict)
+    """Who a contact that a row names by its id was merged into."""
 
     def add(self, person: _Person) -> None:
         self.by_id[person.id] = person
@@ -188,6 +190,11 @@ class ContactsKind:
             own: set[UUID] = {contact_id for contact_id, (fresh, _) in supposed.items() if fresh}
         else:
             known = await bulk.lock_many(session, ids)
+        people.survivors = {one: row["merged_into"] for one, row in known.items() if row["merged_into"] is not None}
+        if merged := set(people.survivors.values()) - known.keys() - supposed.keys():
+            read = bulk.by_ids if chunk.dry_run else bulk.lock_many
+            known = {**known, **await read(session, merged)}
+        if not chunk.dry_run:
             own = await drafts.created_by(session, chunk.import_id, list(known))
         for contact_id in sorted({*known, *supposed}):
             state = supposed[contact_id][1] if contact_id in supposed else known[contact_id]
@@ -268,8 +275,9 @@ def _keys(facts: Facts) -> Iterable[tuple[str, str]]:
 def _find(row: ParsedRow, people: _People) -> tuple[_Person | None, str | None]:
     """Who the row is, and by what: our own id, an external id, then e-mail or phone with the same name."""
     facts: Facts = row.facts
-    if facts.id is not None and facts.id in people.by_id:
-        return people.by_id[facts.id], "id"
+    own = None if facts.id is None else people.survivors.get(facts.id, facts.id)
+    if own in people.by_id:
+        return people.by_id[own], "id"
     named = {one.id: one for key in _keys(facts) if key[0] == "external" for one in people.by_key.get(key, ())}
     if len(named) > 1:
         return None, "ids_disagree"

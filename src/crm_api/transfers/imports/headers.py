@@ -35,7 +35,8 @@ CONTACT_HEADERS: Mapping[str, tuple[str, ...]] = {
         "entreprise", "empresa", "firma", "donating company",
     ),
     "email": (
-        "e-mail", "email", "email address", "e-mail address", "mail", "donor email", "електронна пошта",
+        "e-mail", "email", "email address", "e-mail address", "mail", "donor email", "електронна пошта", "ел. пошта",
+        "ел. адреса", "емейл", "імейл",
         "електронна адреса", "пошта", "эл. почта", "электронная почта", "почта", "имейл", "ელფოსტა", "ელ. ფოსტა",
         "ელექტრონული ფოსტა", "البريد الإلكتروني", "البريد الالكتروني", "courriel", "correo electrónico", "correo",
     ),
@@ -87,6 +88,12 @@ PRESETS: Mapping[str, Mapping[str, str | None]] = {
     },
 }  # fmt: skip
 """Headers of known programs: what each means there. Headers that a preset does not name are understood as elsewhere."""
+_SIGNS: Mapping[str, tuple[frozenset[str], ...]] = {
+    "google_forms": tuple(frozenset({one}) for one in ("timestamp", "позначка часу", "отметка времени")),
+    "donorbox": (frozenset({"donor's first name", "donor email"}), frozenset({"donor email", "donor id", "campaign"})),
+    "benevity": (frozenset({"disbursement id", "donor first name"}), frozenset({"nonprofit id", "disbursement id"})),
+}
+"""Headers that only this program's files have together."""
 _ABSENT = frozenset({"not shared by donor", "n/a", "anonymous"})
 ABSENT: Mapping[str, frozenset[str]] = {"benevity": _ABSENT, "donorbox": _ABSENT, "google_forms": frozenset()}
 """Cells that stand for nothing in a program's reports."""
@@ -96,6 +103,16 @@ def plain_header(header: str) -> str:
     """A header in the form that headers are compared in: folded, without decoration and the number of a repeat."""
     text = fold(re.sub(r"\s*\[\d+\]$", "", header)).replace("’", "'").replace("ʼ", "'").replace("`", "'")
     return re.sub(r"\s*[*:?]+$", "", text).strip()
+
+
+def preset_of(headers: Sequence[str]) -> str | None:
+    """The program that a file comes from, by its headers; Google's forms begin with the time."""
+    plain = [plain_header(header) for header in headers]
+    for preset, signs in _SIGNS.items():
+        there = set(plain[:1] if preset == "google_forms" else plain)
+        if any(sign <= there for sign in signs):
+            return preset
+    return None
 
 
 def _joined(text: str) -> str:

@@ -21,6 +21,8 @@ MOST_COLUMNS = 500
 MOST_HEADER = 200
 _HEAD = 256_000
 _LONGEST_CELL = 131_072
+_LONGEST_ROW = 2_000_000
+"""Characters. A row is held in memory as a whole, however its sender wrote it."""
 _SAMPLE_ROWS = 60
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
@@ -114,6 +116,8 @@ class Table:
         self.read_bytes = 0
         """How far reading has come; for progress."""
         self.notices: list[str] = []
+        self._row_size = 0
+        """Characters of the row being read, all its lines."""
         self.headers = self._headers()
 
     def _lines(self) -> Iterator[str]:
@@ -123,16 +127,25 @@ class Table:
             io.TextIOWrapper(file, encoding=self.shape.encoding, errors="replace", newline="") as text,
         ):
             first = True
-            for line in text:
+            while line := text.readline(_LONGEST_ROW + 1):
+                self._row_size += len(line)
+                if self._row_size > _LONGEST_ROW:
+                    raise Unreadable(
+                        "row_too_long",
+                        f"A row is longer than {_LONGEST_ROW:,} characters: is this a table, a row to a line? Say "
+                        "options.delimiter where it was not found out.",
+                    )
                 self.read_bytes = file.tell()
                 if first:
                     line, first = line.removeprefix("\ufeff"), False
                 yield line
 
     def _records(self) -> Iterator[list[str]]:
+        self._row_size = 0
         reader = csv.reader(self._lines(), delimiter=self.shape.delimiter)
         try:
             for number, row in enumerate(reader):
+                self._row_size = 0
                 if number >= self.shape.skip_lines:
                     yield row
         except csv.Error:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from crm_api.kit.schemas import Code, Country, Input, Output, Versioned
 from crm_api.transfers.imports.headers import PRESETS
@@ -24,6 +25,17 @@ def _at_most(mapping: dict[str, str | None]) -> dict[str, str | None]:
 Mapping_ = Annotated[dict[Header, TargetName | None], AfterValidator(_at_most)]
 Preset = Literal["google_forms", "donorbox", "benevity"]
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
+
+
+def _importable(kind: Any) -> Any:
+    if kind == "donations":
+        raise PydanticCustomError(
+            "not_importable", "Gifts cannot be imported from a file yet; send each of them to POST /v1/donations."
+        )
+    return kind
+
+
+Kind = Annotated[Literal["contacts"], BeforeValidator(_importable)]
 
 
 class ImportOptions(Input):
@@ -46,9 +58,11 @@ class ImportOptions(Input):
     mapping: Mapping_ = Field(
         default={},
         description="Column header → field, or null for a column to leave out. Columns that are not named here are "
-        "mapped by their headers.",
+        "mapped by their headers. The other way round, field → column header, is understood as well.",
     )
-    preset: Preset | None = Field(None, description="The program whose columns these are.")
+    preset: Preset | None = Field(
+        None, description="The program whose columns these are; found out by its headers where it is not given."
+    )
     encoding: Annotated[str, StringConstraints(max_length=40)] | None = Field(
         None, description="Such as utf-8 or cp1251; found out where it is not given."
     )
@@ -70,7 +84,7 @@ class ImportUpload(Input):
         json_schema_extra={"examples": [{"kind": "contacts", "options": {"dry_run": True, "on_match": "update"}}]}
     )
 
-    kind: Literal["contacts"]
+    kind: Kind
     options: ImportOptions = ImportOptions()
 
 

@@ -103,7 +103,8 @@ def row_to_read(row: RowLike, scopes: Keys = frozenset(), guarded: Keys = frozen
 def create_import(session: WriteSession, body: ImportUpload, *, name: str, filename: str, size: int) -> dict[str, Any]:
     """Take a file, which is in the store under `name`; the worker looks at it at once."""
     options = body.options.model_dump(mode="json")
-    _check_targets(body.kind, body.options.mapping, "options/mapping")
+    options["mapping"] = _by_column(body.kind, body.options.mapping)
+    _check_targets(body.kind, options["mapping"], "options/mapping")
     row: dict[str, Any] = {
         "id": new_id(),
         "kind": body.kind,
@@ -133,13 +134,26 @@ def create_import(session: WriteSession, body: ImportUpload, *, name: str, filen
     return row
 
 
+def _is_target(kind: str, name: str) -> bool:
+    return name in KINDS[kind].target_names or name.startswith(("custom.", "external_id:"))
+
+
+def _by_column(kind: str, mapping: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Column → field. A mapping that only makes sense the other way round is turned."""
+    columns = [column for column in mapping.values() if column is not None]
+    turned = {column: field for field, column in mapping.items() if column is not None}
+    wrong = any(not _is_target(kind, column) for column in columns)
+    if wrong and len(turned) == len(mapping) and all(_is_target(kind, field) for field in mapping):
+        return dict(turned)
+    return dict(mapping)
+
+
 def _check_targets(kind: str, mapping: Mapping[str, str | None], member: str) -> None:
     """422 for a target that no column can have; custom fields are looked at when the file is."""
     known = KINDS[kind].target_names
     errors = []
     for target in mapping.values():
-        plain = target is None or target in known or target.startswith(("custom.", "external_id:"))
-        if not plain:
+        if target is not None and not _is_target(kind, target):
             said = f"There is no such field. Columns can go to: {', '.join(sorted(known))}, custom.<key>, or null."
             errors.append(FieldError(f"/{member}", "unknown_target", said))
     if errors:
@@ -186,12 +200,13 @@ async def patch_import(
         raise Conflict(detail, code="import_begun")
     options = dict(row["options"])
     if body.mapping is not None:
-        _check_targets(row["kind"], body.mapping, "mapping")
+        mapping = _by_column(row["kind"], body.mapping)
+        _check_targets(row["kind"], mapping, "mapping")
         headers = row["detected"].get("headers")
-        if headers is not None and not body.mapping.keys() <= set(headers):
+        if headers is not None and not mapping.keys() <= set(headers):
             said = "This names a column that the file does not have; see detected.headers."
             raise Invalid.at("/mapping", "unknown_column", said)
-        options["mapping"] = {**options["mapping"], **body.mapping}
+        options["mapping"] = {**options["mapping"], **mapping}
     for name in ("on_match", *_OPTIONS):
         if name in body.model_fields_set and (name != "on_match" or body.on_match is not None):
             options[name] = getattr(body, name)

@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -24,25 +25,27 @@ from crm_api.outbox.facts import Job
 from crm_api.outbox.service import emit
 from crm_api.transfers.imports import drafts, journal, service
 from crm_api.transfers.imports.facts import ImportDue
+from crm_api.transfers.imports.headers import preset_of
 from crm_api.transfers.imports.kinds import Chunk, ImportKind, Options, ParsedRow, ParseRow, RowResult
 from crm_api.transfers.imports.models import KEPT_DAYS, imports
 from crm_api.transfers.imports.reading import Shape, Table, Unreadable, find_shape, is_workbook
 from crm_api.transfers.imports.registry import KINDS
 from crm_api.transfers.imports.report import failed_csv
 from crm_api.transfers.imports.workbook import to_csv
+from crm_api.transfers.places import WAIT, Places
 
 if TYPE_CHECKING:
     from crm_api.worker import WorkerRunner
 
 CHUNK = 2_000
 """Rows of one transaction."""
+_LARGEST_CHUNK = 8_000_000
+"""Characters of one transaction's rows, beside one row: memory stays flat whatever they hold."""
 SAMPLES = 20
 AREA = "imports"
-_AT_ONCE = 2
-"""Imports that one worker process works on at a time: the rest of its slots stay free for other work."""
-_WAIT = timedelta(seconds=3)
 _LARGEST_REPORT = 2_000_000_000
-_at_work: set[UUID] = set()
+PLACES = Places(2)
+"""Imports that one worker process works on at a time: the rest of its slots stay free for other work."""
 
 
 class _Stopped(Exception):
@@ -52,16 +55,13 @@ class _Stopped(Exception):
 async def work(runner: WorkerRunner, tenant: Tenant, job: Job) -> None:
     """Do what an import has to have done, to its end."""
     import_id, generation = UUID(job.payload["import_id"]), int(job.payload["generation"])
-    if len(_at_work) >= _AT_ONCE or import_id in _at_work:
+    if not PLACES.free_for(tenant.id):
         async with runner.write(tenant) as session:
             await runner.finish(session, job)
-            emit(session, ImportDue(import_id=import_id, generation=generation), delay=_WAIT)
+            emit(session, ImportDue(import_id=import_id, generation=generation), delay=WAIT)
         return
-    _at_work.add(import_id)
-    try:
+    with PLACES.taken(import_id, tenant.id):
         await _work(runner, tenant, job, import_id, generation)
-    finally:
-        _at_work.discard(import_id)
 
 
 async def _work(runner: WorkerRunner, tenant: Tenant, job: Job, import_id: UUID, generation: int) -> None:
@@ -187,6 +187,8 @@ class _Run:
         samples = await asyncio.to_thread(
             lambda: [[cell.replace("\x00", "")[:500] for cell in row] for _, row in islice(table.rows(), SAMPLES)]
         )
+        preset = said["preset"] or preset_of(table.headers)
+        self.options = replace(self.options, preset=preset)
         mapping = self._mapping(table.headers, context)
         sensitive = [header for header, target in mapping.items() if target in self.kind.sensitive_targets(context)]
         phase, state = ("validate", "validating") if said["dry_run"] else ("import", "running")
@@ -195,6 +197,7 @@ class _Run:
                 session,
                 phase=phase,
                 state=state,
+                options={**said, "preset": preset},
                 mapping=mapping,
                 samples=samples,
                 detected={
@@ -297,8 +300,15 @@ class _Run:
 
 
 def _read(rows: Iterator[tuple[int, list[str]]], parse: ParseRow) -> list[ParsedRow]:
-    """The next chunk of rows, read and checked. In a thread."""
-    return [parse(number, cells) for number, cells in islice(rows, CHUNK)]
+    """The next chunk of rows, read and checked; fewer where they are large. In a thread."""
+    chunk: list[ParsedRow] = []
+    size = 0
+    for number, cells in islice(rows, CHUNK):
+        chunk.append(parse(number, cells))
+        size += sum(map(len, cells)) + len(cells)
+        if size > _LARGEST_CHUNK:
+            break
+    return chunk
 
 
 def _without(row: ParsedRow) -> RowResult:

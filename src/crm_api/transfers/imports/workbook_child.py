@@ -19,6 +19,8 @@ _MEMORY = 1_500_000_000
 _SECONDS = 900
 _LARGEST = 4_000_000_000
 """What the parts of a workbook may be in all, unpacked, in bytes."""
+_LARGEST_SHEET = 2_000_000_000
+"""What a sheet may be as CSV, in characters: one long text that a million cells share makes much of little."""
 
 
 def _limit() -> None:
@@ -68,10 +70,14 @@ def _written(book: Any, target: str, sheet: str | None) -> dict[str, Any]:
         chosen.reset_dimensions()  # some programs write a wrong size into the sheet
         with open(target, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
+            size = 0
             for row in chosen.iter_rows(values_only=True):
                 cells = [cell_text(value) for value in row]
                 while cells and not cells[-1]:
                     cells.pop()
+                size += sum(map(len, cells)) + len(cells) + 2
+                if size > _LARGEST_SHEET:
+                    return {"error": "too_large"}
                 writer.writerow(cells)
         return {"sheets": names, "sheet": chosen.title}
     finally:
