@@ -254,22 +254,66 @@ def _bridge(app: Any, loop: asyncio.AbstractEventLoop) -> Any:
 _NAMED_AS_TEXT = {"schema": {"type": "string"}, "example": 'form-data; name="file"; filename="notes.txt"'}
 
 
+def _kind(parameter: dict[str, Any]) -> str:
+    """What kind of query parameter it is, whatever the list's own words; empty for those of other places."""
+    schema = parameter["schema"]
+    marks = {**schema, **schema.get("items", {}), "enum": "enum" in json.dumps(schema), "items": "items" in schema}
+    return json.dumps(marks, sort_keys=True) if parameter["in"] == "query" else ""
+
+
+class _Sent:
+    """The schemas of what is sent: each with all its members where the document uses it first, and elsewhere with those
+    of its example only, since one model reads them all. Answers keep the document's own."""
+
+    def __init__(self, schemas: dict[str, Any]) -> None:
+        self.schemas = schemas
+        self._seen: set[str] = set()
+
+    def of(self, name: str) -> str:
+        """The name of the schema to use here."""
+        use = f"{name}{'Short' if name in self._seen else 'Sent'}"
+        self._seen.add(name)
+        if use not in self.schemas:
+            self.schemas[use] = {}  # until it is made: it may hold itself
+            schema = copy.deepcopy(self.schemas[name])
+            if use.endswith("Short") and "examples" in schema:
+                example = schema["examples"][0]
+                kept = {*example, *schema.get("required", [])}
+                schema["properties"] = {key: one for key, one in schema["properties"].items() if key in kept}
+                schema["examples"] = [example]
+            self.schemas[use] = self.in_place(schema)
+        return use
+
+    def in_place(self, value: Any) -> Any:
+        """A part of a schema with the schemas to use here."""
+        if isinstance(value, list):
+            return [self.in_place(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(name := value.get("$ref"), str):
+            path, _, last = name.rpartition("/")
+            return {**value, "$ref": f"{path}/{self.of(last)}"}
+        return {key: self.in_place(item) for key, item in value.items()}
+
+
 def _thinned(whole: dict[str, Any]) -> dict[str, Any]:
     """The document with each kind of query parameter in one list only: they are read by one function, and
     `test_hostile_addresses` and `test_listing` send every one. Without `fields`: the answer then lacks members that its
-    schema requires, which is what it is for."""
+    schema requires, which is what it is for. With each schema of what is sent in full once."""
     result = copy.deepcopy(whole)
     seen: Counter[str] = Counter()
+    sent = _Sent(result["components"]["schemas"])
     for item in result["paths"].values():
         for operation in item.values():
             kept = []
             for parameter in operation.get("parameters", []):
-                kind = json.dumps(parameter["schema"], sort_keys=True) if parameter["in"] == "query" else ""
+                kind = _kind(parameter)
                 seen[kind] += 1
-                if not kind or (parameter["name"] != "fields" and seen[kind] <= 1):
+                if not kind or (parameter["name"] != "fields" and seen[kind] <= 1) or parameter["required"]:
                     kept.append(parameter)
             operation["parameters"] = kept
             for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = sent.in_place(content["schema"])
                 if operation["operationId"] == "documents_create":
                     content["encoding"] = {"file": {"headers": {"Content-Disposition": _NAMED_AS_TEXT}}}
     return result

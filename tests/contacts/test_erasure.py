@@ -290,7 +290,7 @@ async def test_an_archive_that_is_made_while_the_person_is_erased_goes_too(
 
 async def test_archives_that_no_request_names_are_removed(world: World) -> None:
     contact = await world.contact()
-    files = world.worker.files
+    files = world.worker.runner.files
     await world.post(f"/v1/contacts/{contact['id']}/subject-export", expect=202)
     await world.drain()
     (kept,) = await _archives(world)
@@ -307,9 +307,9 @@ async def test_archives_that_no_request_names_are_removed(world: World) -> None:
         os.utime(folder / name, (0, 0))
     job = Job(UUID(int=1), "privacy.expire", {}, 1, UUID(int=2), False)
     with pytest.raises(LeaseLost):  # a job that nobody has claimed: the work is done before that shows
-        await privacy_tasks.expire(world.worker, world.tenant, job)
+        await privacy_tasks.expire(world.worker.runner, world.tenant, job)
     assert sorted(await _archives(world)) == sorted([kept, young])
 
 
 async def _archives(world: World) -> list[str]:
-    return [one.name async for batch in world.worker.files.listing(world.id, archive.AREA) for one in batch]
+    return [one.name async for batch in world.worker.runner.files.listing(world.id, archive.AREA) for one in batch]

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+import pytest
+
+from crm_api.contacts import repository
+from crm_api.contacts.dedupe import candidates
 from tests.support.world import World
 
 
@@ -112,3 +117,16 @@ async def test_nothing_is_merged_by_itself_unless_a_rule_says_so(world: World) -
     assert [row["id"] for row in (await world.get("/v1/contacts"))["data"]] == [a["id"]]
     answer = await world.client.get(f"/v1/contacts/{b['id']}")
     assert answer.status_code == 301
+
+
+async def test_many_are_looked_up_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+    for _ in range(3):
+        made = await world.contact(phones=[{"number": "+380501234567"}])
+        row = await world.worker.database.read(world.tenant).fetch_row(repository.GET, id=UUID(made["id"]))
+        rows.append(dict(row or {}))
+    session = world.worker.database.read(world.tenant)
+    whole = await candidates.find_candidates_of_many(session, rows)
+    assert [len(found) for found in whole] == [2, 2, 2]
+    monkeypatch.setattr(candidates, "_AT_ONCE", 1)
+    assert await candidates.find_candidates_of_many(session, rows) == whole

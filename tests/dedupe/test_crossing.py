@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from crm_api.contacts import bulk, newcomers, repository, service
 from crm_api.contacts.dedupe import batches, merging, queue
 from crm_api.contacts.newcomers import Newcomer
 from crm_api.contacts.payers import resolve_payer
 from crm_api.contacts.persons import Person
+from crm_api.kit.problems import Conflict
 from tests.support.world import World
 
 
@@ -121,8 +124,9 @@ async def test_merging_a_pair_of_the_queue_does_not_end_in_a_deadlock(world: Wor
         meanwhile = asyncio.create_task(from_queue())
         await asyncio.sleep(0.3)
         await merging.merge_contacts(session, UUID(one), [UUID(other)])  # touches the pair too
-    (refused,) = await asyncio.gather(meanwhile, return_exceptions=True)
-    assert getattr(refused, "code", refused) == "pair_merged"
+    with pytest.raises(Conflict) as refused:
+        await meanwhile
+    assert refused.value.code == "pair_merged"
 
 
 async def test_a_batch_locks_in_the_order_of_ids(world: World) -> None:
@@ -176,3 +180,19 @@ async def test_what_waited_for_a_merge_is_gathered_after_it(world: World) -> Non
 async def _gather(world: World, merge_id: str) -> None:
     async with world.worker.database.write(world.tenant) as session:
         await merging.gather_strays(session, UUID(merge_id))
+
+
+async def test_a_role_for_many_locks_in_the_order_of_ids(world: World) -> None:
+    ids = [UUID((await world.contact(emails=[]))["id"]) for _ in range(4)]
+    database = world.worker.database
+
+    async def many() -> int:
+        async with database.write(world.tenant) as session:
+            return await service.add_role_to_many(session, ids[::-1], "donor")
+
+    async with database.write(world.tenant) as session:
+        await bulk.lock_many(session, ids[:1])
+        meanwhile = asyncio.create_task(many())
+        await asyncio.sleep(0.3)
+        await bulk.lock_many(session, ids[1:])  # the other waits for the first, and holds none of these
+    assert await meanwhile == 4

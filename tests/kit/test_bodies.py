@@ -12,6 +12,7 @@ from crm_api.contacts.dedupe.schemas import MergeCreate
 from crm_api.contacts.schemas import ContactCreate
 from crm_api.kit.body import parse_model
 from crm_api.kit.problems import FieldError, Invalid
+from crm_api.tasks.schemas import TaskCreate
 
 
 def refused(model: type[BaseModel], body: Any) -> dict[str, list[FieldError]]:
@@ -50,3 +51,19 @@ def test_places_are_those_of_the_body_and_not_of_our_alternatives() -> None:
 def test_a_member_with_a_name_of_another_place_is_told_where_it_stands() -> None:
     found = refused(ContactCreate, {"emails": [{"address": "a@example.org", "emails": []}], "given_name": 5})
     assert set(found) == {"/emails/0/emails", "/given_name"}
+
+
+@pytest.mark.parametrize("text", ["1", "1795338000", "2026-11-22", "2026-11-22T09:00:00", "2026-13-22T09:00:00Z", 1])
+def test_a_number_is_no_instant_and_the_answer_shows_one(text: Any) -> None:
+    (error,) = refused(TaskCreate, {"title": "Call", "due_at": text})["/due_at"]
+    assert error.detail == "must be an instant with its zone, such as 2026-11-22T09:00:00Z."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-11-22T09:00:00Z", "2026-11-22t11:00:00.000+02:00", "2026-11-22T09:00Z", "2026-11-22 09:00:00.000000999Z"],
+)
+def test_instants_as_programs_write_them(text: str) -> None:
+    sent = parse_model(TaskCreate, orjson.dumps({"title": "Call", "due_at": text}))
+    assert sent.due_at is not None
+    assert sent.due_at.isoformat().startswith(("2026-11-22T09:00:00+00:00", "2026-11-22T11:00:00+02:00"))

@@ -74,15 +74,21 @@ _DROP_EXTERNAL_IDS = prepare(
 _ADD_ROLE = prepare(
     text(
         """
-        WITH changed AS (
+        WITH meant AS (
+            SELECT coalesce(merged_into, id) AS id FROM contacts
+            WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[]))
+        ), held AS MATERIALIZED (
+            SELECT id FROM contacts
+            WHERE organization_id = :organization_id AND id IN (SELECT id FROM meant) AND erased_at IS NULL
+                AND NOT roles @> to_jsonb(CAST(:role AS text))
+            ORDER BY id FOR NO KEY UPDATE
+        ), changed AS (
             UPDATE contacts SET roles = roles || to_jsonb(CAST(:role AS text)),
                 role_details = role_details || jsonb_build_object(
                     'role', CAST(:role AS text), 'stage', 'active', 'since', CAST(:today AS text), 'until', NULL),
                 version = version + 1, updated_at = :now
-            WHERE organization_id = :organization_id AND id IN (
-                    SELECT coalesce(merged_into, id) FROM contacts
-                    WHERE organization_id = :organization_id AND id = ANY(CAST(:ids AS uuid[])))
-                AND erased_at IS NULL AND NOT roles @> to_jsonb(CAST(:role AS text))
+            WHERE organization_id = :organization_id AND id IN (SELECT id FROM held)
+                AND NOT roles @> to_jsonb(CAST(:role AS text))
             RETURNING id
         )
         INSERT INTO contact_keys (organization_id, kind, value, contact_id)

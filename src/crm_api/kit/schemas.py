@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -91,13 +92,27 @@ def _plain_day(text: Any) -> Any:
     return text
 
 
+def _plain_instant(text: Any) -> Any:
+    if isinstance(text, datetime):
+        return text
+    if isinstance(text, str) and _INSTANT.fullmatch(text):
+        with suppress(ValueError):
+            return datetime.fromisoformat(text.upper())
+    raise ValueError("must be an instant with its zone, such as 2026-11-22T09:00:00Z")
+
+
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(_DAY.pattern + r"[Tt ][0-9:.]{5,18}([Zz]|[+-][0-9]{2}:?[0-9]{2})")
+"""What a number alone, which would be taken for Unix seconds, is not."""
 QueryDay = Annotated[date, BeforeValidator(_plain_day)]
 """A date in a query, where a number would otherwise be taken for Unix seconds."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency), Field(examples=["UAH"])]
 TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
 Instant = Annotated[
-    AwareDatetime, AfterValidator(_sane), Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"})
+    AwareDatetime,
+    BeforeValidator(_plain_instant),
+    AfterValidator(_sane),
+    Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"}),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_trimmed)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]

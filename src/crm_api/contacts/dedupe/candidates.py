@@ -17,6 +17,7 @@ from crm_api.contacts.dedupe.rules import rules_of
 from crm_api.contacts.service import get_contact
 from crm_api.kit.db import ReadSession, prepare
 
+_AT_ONCE = 100
 MOST = 50
 """Candidates of one contact that are told."""
 _COLUMNS = (
@@ -96,14 +97,26 @@ async def find_candidates(
 async def find_candidates_of_many(
     session: ReadSession, many: Sequence[Mapping[str, Any]], *, rules: RuleSet | None = None
 ) -> list[list[Candidate]]:
-    """The candidates of several contacts, in their order, by two statements."""
+    """The candidates of several contacts, in their order, by two statements for each hundred: of a common name hundreds
+    are looked at, so that thousands at once would fill the memory."""
     chosen = rules or await rules_of(session)
+    found: list[list[Candidate]] = []
+    for start in range(0, len(many), _AT_ONCE):
+        found += await _candidates_of_some(session, many[start : start + _AT_ONCE], chosen)
+    return found
+
+
+async def _candidates_of_some(
+    session: ReadSession, many: Sequence[Mapping[str, Any]], chosen: RuleSet
+) -> list[list[Candidate]]:
     wanted = rows_of(lookups(values) for values in many)
     rows = await session.fetch(_SHARING, wanted=wanted, most=chosen.largest_block) if wanted else []
     profiles = [profile_of(values) for values in many]
     found: list[list[Candidate]] = [[] for _ in many]
     others = [row for row in rows if row["id"] != profiles[row["n"]].id]
-    pairs = [(profiles[row["n"]], profile_of(row)) for row in others]
+    known = {row["id"]: row for row in others}
+    seen = {one: profile_of(row) for one, row in known.items()}
+    pairs = [(profiles[row["n"]], seen[row["id"]]) for row in others]
     for row, result in zip(others, await matches_of(session, pairs, chosen), strict=True):
         if result is not None:
             found[row["n"]].append(Candidate(row["id"], row["display_name"], result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from sqlalchemy import text
@@ -35,7 +36,11 @@ Pair = tuple[Profile, Profile]
 
 async def matches_of(session: ReadSession, pairs: Sequence[Pair], rules: RuleSet) -> list[Match | None]:
     """The match of each pair, or nothing; in their order."""
-    looked = [likely(a, b, rules) for a, b in pairs]
+    looked = []
+    for number, (a, b) in enumerate(pairs):
+        if number % 500 == 499:
+            await asyncio.sleep(0)  # whoever else runs here has leases to renew and requests to answer
+        looked.append(likely(a, b, rules))
     return await judged(session, pairs, looked, rules)
 
 
