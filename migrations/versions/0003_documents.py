@@ -61,7 +61,6 @@ def _documents() -> None:
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_documents")),
         info={"tenant": True, "privileges": ("SELECT", "INSERT", "UPDATE", "DELETE")},
     )
-    op.create_index("ix_documents__contact", "documents", ["organization_id", "contact_id", "id"])
     op.create_index("ix_documents__timeline", "documents", ["organization_id", "contact_id", "created_at", "id"])
     op.create_index("ix_documents__created", "documents", ["organization_id", "created_at", "id"])
     op.create_index("ix_documents__expires", "documents", ["organization_id", "expires_sort", "id"])

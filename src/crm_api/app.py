@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from crm_api import __version__, openapi
 from crm_api.api import all_routes, include_routers, literal_paths, methods_of
+from crm_api.audit import sensitive_reads
 from crm_api.auth.oidc import OidcVerifier
 from crm_api.auth.principal import Authenticator
 from crm_api.docs_page import add_docs
@@ -124,6 +125,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         finally:
             await doorbell.close()
+            await sensitive_reads.flush(database)
             await database.close()
 
     app = Application(

@@ -22,6 +22,8 @@ organizations = typer.Typer(help="Organizations (tenants).", no_args_is_help=Tru
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(organizations, name="organizations")
 app.add_typer(keys, name="keys")
+audit = typer.Typer(help="The audit and its seals.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
 
 
 def _fail(message: str) -> NoReturn:
@@ -300,6 +302,31 @@ def keys_create(
     if facts is None:
         _fail("There is no such organization in this database.")
     typer.echo(json.dumps(facts) if as_json else "\n".join(f"{key}: {value}" for key, value in facts.items()))
+
+
+@audit.command("verify")
+def audit_verify(
+    organization: Annotated[str, typer.Option(help="Id of one organization; all of them when not given.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line for each organization.")] = False,
+) -> None:
+    """Compute the seals of the audit again and say whether anything was changed, added or removed since."""
+    from uuid import UUID
+
+    from crm_api.verification import UnknownOrganization, verify_audits
+
+    try:
+        chosen = UUID(organization) if organization else None
+    except ValueError:
+        _fail("--organization must be a UUID.")
+
+    async def work(database: Database, settings: Settings) -> bool:
+        return await verify_audits(database, chosen, typer.echo, as_json=as_json)
+
+    try:
+        if not _with_database(work):
+            raise typer.Exit(1)
+    except UnknownOrganization:
+        _fail("There is no such organization in this database.")
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from crm_api.app import create_app
+from crm_api.audit.sealing import seal_next
 from crm_api.contacts.consents.unsubscribe import Ticket, make_token
+from crm_api.kit import clock
 from crm_api.kit.crypto import Vault
 from crm_api.settings import Settings
 from tests.support.world import World
@@ -299,6 +301,8 @@ async def plant(world: World) -> Planted:
     transfers = await plant_transfers(world)
     intake = await plant_intake(world)
     await world.drain()
+    async with world.database.write(world.tenant) as session:
+        await seal_next(session, through=clock.utc_now())  # nothing of this organization is open
     ids = {
         **intake,
         **duplicates,

@@ -354,6 +354,9 @@ async def test_a_forged_cursor_is_harmless(planted: Planted) -> None:
     world = planted.world
     row_id = "01938d6e-5a00-7000-8000-000000000001"
     stages = f"/v1/pipelines/{planted.ids['pipeline_id']}/stages"
+    for day in ("2020-01-01", "2020-01-02"):  # enough of them for a second page
+        rate = {"source_currency": "EUR", "target_currency": "USD", "rate": "1.1", "rate_date": day}
+        await world.post("/v1/exchange-rates", rate)
     for path, sort in (
         ("/v1/contacts", "created_at"), ("/v1/exchange-rates", "-rate_date"), (stages, "position"), (stages, "-id"),
     ):  # fmt: skip

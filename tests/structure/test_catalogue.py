@@ -14,7 +14,7 @@ from crm_api.registry import load_models
 from tests.structure.catalogue import LiveTable
 
 Tables = dict[str, LiveTable]
-APPEND_ONLY = {"audit_events", "payment_entries", "donor_status_changes", "deal_moves"}
+APPEND_ONLY = {"audit_events", "audit_seals", "payment_entries", "donor_status_changes", "deal_moves"}
 UNSET = "NULLIF(current_setting('crm.organization_id'::text, true), ''::text)"
 
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import Response
 
 from crm_api.audit import service
-from crm_api.audit.fields import AUDIT_EVENTS
-from crm_api.audit.schemas import AuditEventPage, AuditEventRead
+from crm_api.audit.fields import AUDIT_EVENTS, AUDIT_SEALS
+from crm_api.audit.schemas import AuditEventPage, AuditEventRead, AuditSealPage
 from crm_api.idempotency.boundary import list_query, reads, router
 from crm_api.kit.db import ReadSession
 from crm_api.kit.listing import ListQuery, read_page
@@ -30,3 +30,11 @@ async def audit_events_list(
 async def audit_events_get(session: Annotated[ReadSession, reads("audit:read")], audit_event_id: UUID) -> Response:
     """One event of the audit."""
     return reply(service.to_read(await service.get_event(session, audit_event_id)))
+
+
+@routes.get("/v1/audit-seals", operation_id="audit_seals_list", response_model=AuditSealPage)
+async def audit_seals_list(
+    session: Annotated[ReadSession, reads("audit:read")], query: Annotated[ListQuery, list_query(AUDIT_SEALS)]
+) -> Response:
+    """List the seals of the audit, newest first. Keep the newest hash elsewhere; `crm-api audit verify` checks them."""
+    return await read_page(session, AUDIT_SEALS, query, service.seal_to_read)

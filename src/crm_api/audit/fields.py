@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_api.audit.models import audit_events
+from crm_api.audit.models import audit_events, audit_seals
 from crm_api.kit.fields import Catalogue, Field
 
 AUDIT_EVENTS = Catalogue(
@@ -18,4 +18,11 @@ AUDIT_EVENTS = Catalogue(
         Field("action", "text", audit_events.c.action, description="What was done, such as contact.updated."),
         Field("at", "instant", audit_events.c.at, sortable=True),
     ),
+)
+
+AUDIT_SEALS = Catalogue(
+    resource="audit-seals",
+    table=audit_seals,
+    default_sort="-id",
+    fields=(Field("id", "uuid", audit_seals.c.id, sortable=True),),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index
+from sqlalchemy import Index, UniqueConstraint
 
 from crm_api.kit.personal import ACCOUNTABILITY, retain
-from crm_api.kit.tables import APPEND_ONLY, document, instant, string, tenant_table
+from crm_api.kit.tables import APPEND_ONLY, document, instant, number, string, tenant_table, uid
 
 audit_events = tenant_table(
     "audit_events",
@@ -22,4 +22,19 @@ audit_events = tenant_table(
     Index("ix_audit_events__actor", "organization_id", "actor_id", "id"),
     privileges=APPEND_ONLY,
     personal=retain(where="t.resource = 'contact' AND t.resource_id = ANY(:names)", ground=ACCOUNTABILITY, until="at"),
+)
+
+audit_seals = tenant_table(
+    "audit_seals",
+    number("number"),  # 1, 2, 3 … of each organization
+    uid("first_event_id"),
+    uid("last_event_id"),
+    number("events"),
+    string("digest"),
+    string("previous_hash"),
+    string("hash"),
+    instant("through_at"),  # no event before it was still to come when the seal was made
+    instant("sealed_at"),
+    UniqueConstraint("organization_id", "number"),
+    privileges=APPEND_ONLY,
 )

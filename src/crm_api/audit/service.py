@@ -10,11 +10,15 @@ from sqlalchemy import bindparam, select
 
 from crm_api.audit.models import audit_events
 from crm_api.kit import clock
-from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
+from crm_api.kit.db import Actor, ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import NotFound
 
 _READ = ("id", "at", "actor_kind", "actor_id", "action", "resource", "resource_id", "fields", "request_id")
+_READ_SEAL = (
+    "id", "number", "first_event_id", "last_event_id", "events", "digest", "previous_hash", "hash", "through_at",
+    "sealed_at",
+)  # fmt: skip
 _GET = prepare(
     select(audit_events).where(
         audit_events.c.organization_id == bindparam("organization_id"), audit_events.c.id == bindparam("id")
@@ -26,24 +30,34 @@ def record(
     session: WriteSession, action: str, resource: str, resource_id: object, *, fields: Iterable[str] | None = None
 ) -> None:
     """Note that the session's actor did `action` (past tense, ``contact.created``)."""
-    actor = session.actor
-    session.later(
-        audit_events,
-        id=new_id(),
-        at=clock.utc_now(),
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        action=action,
-        resource=resource,
-        resource_id=str(resource_id),
-        fields=None if fields is None else sorted(fields),
-        request_id=actor.request_id or None,
-    )
+    session.later(audit_events, **event_row(session.actor, action, resource, resource_id, fields=fields))
+
+
+def event_row(
+    actor: Actor, action: str, resource: str, resource_id: object, *, fields: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """The row of what somebody does at this moment."""
+    return {
+        "id": new_id(),
+        "at": clock.utc_now(),
+        "actor_kind": actor.kind,
+        "actor_id": actor.id,
+        "action": action,
+        "resource": resource,
+        "resource_id": str(resource_id),
+        "fields": None if fields is None else sorted(fields),
+        "request_id": actor.request_id or None,
+    }
 
 
 def to_read(row: RowLike) -> dict[str, Any]:
     """An event as the API shows it."""
     return {name: row[name] for name in _READ}
+
+
+def seal_to_read(row: RowLike) -> dict[str, Any]:
+    """A seal as the API shows it."""
+    return {name: row[name] for name in _READ_SEAL}
 
 
 async def get_event(session: ReadSession, event_id: UUID) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Request, Response
@@ -14,8 +14,9 @@ from crm_api.contacts.dedupe.arrivals import create_or_match, upsert_or_match
 from crm_api.contacts.fields import CONTACTS
 from crm_api.contacts.schemas import ContactCreate, ContactPage, ContactPatch, ContactRead
 from crm_api.contacts.search import read_contacts
+from crm_api.contacts.seen import note_shown
 from crm_api.idempotency.boundary import IfMatch, json_body, list_query, reads, router, writes
-from crm_api.kit.db import ReadSession, WriteSession
+from crm_api.kit.db import ReadSession, RowLike, WriteSession
 from crm_api.kit.listing import ListQuery
 from crm_api.kit.problems import NotFound
 from crm_api.kit.reply import created, reply
@@ -52,7 +53,13 @@ async def contacts_list(
     filterable fields of the organization's own (`custom.<key>`, `custom.<key>[gte]`)."""
     scopes, guarded = session.actor.scopes, await guarded_keys(session)
     query = await resolve(session, query)
-    return await read_contacts(session, query, lambda row: service.to_read(row, scopes, guarded))
+    fields = dict(query.parameters).get("fields")
+
+    def to_item(row: RowLike) -> dict[str, Any]:
+        note_shown(session, row, fields)
+        return service.to_read(row, scopes, guarded)
+
+    return await read_contacts(session, query, to_item)
 
 
 @routes.get(
@@ -61,12 +68,16 @@ async def contacts_list(
     response_model=ContactRead,
 )
 async def contacts_get_by_external_id(
-    session: Annotated[ReadSession, reads("contacts:read")], system: System, external_id: ExternalIdPath
+    request: Request,
+    session: Annotated[ReadSession, reads("contacts:read")],
+    system: System,
+    external_id: ExternalIdPath,
 ) -> Response:
     """The contact with this id in another system."""
     row = await repository.by_external_id(session, system, external_id)
     if row is None:
         raise NotFound("No contact has this external id.")
+    note_shown(session, row, request.query_params.get("fields"))
     return reply(await service.shown(session, row), version=row["version"])
 
 
@@ -95,6 +106,7 @@ async def contacts_get(
 ) -> Response:
     """One contact."""
     row = await service.get_contact(session, contact_id)
+    note_shown(session, row, request.query_params.get("fields"))
     return reply(await service.shown(session, row), version=row["version"])
 
 

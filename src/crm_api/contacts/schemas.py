@@ -45,7 +45,7 @@ def _one_primary(items: list[Any]) -> list[dict[str, Any]]:
 
 
 _NO_ITEMS: dict[str, Any] = {
-    "properties": dict.fromkeys(("other_names", "emails", "phones", "handles", "external_ids"), {"maxItems": 0})
+    "properties": {name: {"maxItems": 0} for name in ("other_names", "emails", "phones", "handles", "external_ids")}
 }
 _NO_NAME = rules.absent("given_name", "family_name", "organization_name")
 _ONE_WAY_TO_SAY_ROLES = rules.not_both("roles", "role_details")

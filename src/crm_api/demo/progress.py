@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 class Progress:
     """Steps with a number of things each."""
 
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        """`quiet`: no lines where there is no terminal."""
+        self._quiet = quiet
         self._stream = stream or sys.stderr
         self._total = total
         self._bar: Bar | None = None
@@ -40,7 +42,7 @@ class Progress:
         """Say what comes now."""
         if self._bar is not None:
             self._bar.update(self._task, description=name)
-        else:
+        elif not self._quiet:
             self.say(f"  {name} …")
 
     def advance(self, count: int) -> None:

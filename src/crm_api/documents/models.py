@@ -41,7 +41,6 @@ documents = tenant_table(
     CheckConstraint(f"expires_sort = coalesce(expires_on, DATE '{NEVER}')", name="expires_sort"),
     refers("contact_id", "contacts"),
     refers("owner_member_id", "members"),
-    Index("ix_documents__contact", "organization_id", "contact_id", "id"),
     Index("ix_documents__timeline", "organization_id", "contact_id", "created_at", "id"),
     Index("ix_documents__created", "organization_id", "created_at", "id"),
     Index("ix_documents__expires", "organization_id", "expires_sort", "id"),

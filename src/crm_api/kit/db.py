@@ -76,6 +76,11 @@ class ReadSession:
         self.organization_id = tenant.id
         self.now = tenant.now()
 
+    @property
+    def database(self) -> Database:
+        """What the session stands on, for work that outlives it."""
+        return self._database
+
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """All rows."""
         values["organization_id"] = self.organization_id

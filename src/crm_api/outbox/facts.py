@@ -30,6 +30,12 @@ class HousekeepingDue(Fact):
     occurrence: datetime
 
 
+class AuditSealDue(Fact):
+    """Settled events of the audit are to be sealed."""
+
+    occurrence: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A claimed row of work."""

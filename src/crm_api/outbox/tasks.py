@@ -1,4 +1,4 @@
-"""Housekeeping of the outbox and of stored answers."""
+"""Housekeeping of the outbox and of stored answers, and of the audit, which stands below and cannot hear of facts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
+from crm_api.audit import sealing
 from crm_api.kit import clock
 from crm_api.kit.db import WriteSession, prepare
 from crm_api.outbox import schedules
-from crm_api.outbox.facts import REGISTRY, HousekeepingDue, Job, Registry, Schedule, Subscriber
+from crm_api.outbox.facts import REGISTRY, AuditSealDue, HousekeepingDue, Job, Registry, Schedule, Subscriber
 from crm_api.outbox.service import emit
 
 KEEP_DONE = timedelta(days=7)
@@ -35,7 +36,16 @@ async def prune(session: WriteSession, job: Job) -> None:
     await schedules.ensure(session, REGISTRY)
 
 
+async def seal_audit(session: WriteSession, job: Job) -> None:
+    """Seal what the audit has settled since the last time, a few thousand events per run."""
+    if await sealing.seal_next(session) == sealing.AT_ONCE:
+        emit(session, AuditSealDue(occurrence=clock.utc_now()))
+
+
 def register(registry: Registry) -> None:
     """Subscribe to facts."""
+    registry.subscribe(Subscriber("audit.seal", (AuditSealDue,), handle=seal_audit))
+    # An alarm, since sealing finds out what there is to be done: no row is kept of each hour.
+    registry.schedule(Schedule("audit.sealing", AuditSealDue, every=timedelta(hours=1), alarm=True))
     registry.subscribe(Subscriber("outbox.prune", (HousekeepingDue,), handle=prune))
     registry.schedule(Schedule("outbox.housekeeping", HousekeepingDue, every=timedelta(days=1), at_hour=4))

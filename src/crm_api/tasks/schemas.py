@@ -21,9 +21,7 @@ def _sane(day: date) -> date:
     return day
 
 
-Day = Annotated[
-    date, AfterValidator(_sane), Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"})
-]
+Day = Annotated[date, AfterValidator(_sane), Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"})]
 _ONE_DUE = rules.not_both("due_on", "due_at")
 
 

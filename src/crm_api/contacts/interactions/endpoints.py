@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -56,7 +57,7 @@ async def interactions_list(
             service.need_sensitive(session)
         if not asked:
             query = replace(query, filters=(*query.filters, Filter(field, "eq", "donor_sensitive")))
-    return await read_page(session, INTERACTIONS, query, service.to_read, columns=COLUMNS)
+    return await read_page(session, INTERACTIONS, query, partial(service.shown, session), columns=COLUMNS)
 
 
 @routes.get("/v1/interactions/{interaction_id}", operation_id="interactions_get", response_model=InteractionRead)

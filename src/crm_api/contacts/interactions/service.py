@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from crm_api.audit.sensitive_reads import note
 from crm_api.audit.service import record
 from crm_api.contacts.interactions import rows
 from crm_api.contacts.interactions.facts import InteractionChanged, InteractionRemoved, MemberMentioned
@@ -42,6 +43,14 @@ def to_read(row: RowLike) -> dict[str, Any]:
     known = row["external_id"] is not None
     shown["external_ref"] = {"system": row["external_system"], "id": row["external_id"]} if known else None
     return shown
+
+
+def shown(session: ReadSession, row: RowLike) -> dict[str, Any]:
+    """The same, for a read: that somebody was shown a sensitive one is recorded."""
+    if row["sensitivity"] == "beneficiary_sensitive":
+        held = [name for name in ("subject", "body", "outcome") if row[name] is not None]
+        note(session, "interaction.sensitive_read", "interaction", row["id"], fields=held)
+    return to_read(row)
 
 
 def sees_sensitive(session: ReadSession) -> bool:
@@ -117,7 +126,7 @@ async def _record(session: WriteSession, body: InteractionCreate, interaction: N
 
 async def get_interaction(session: ReadSession, interaction_id: UUID) -> dict[str, Any]:
     """One interaction, or 404; so is one that the caller may not see."""
-    return to_read(_visible(session, await session.fetch_row(rows.GET, id=interaction_id)))
+    return shown(session, _visible(session, await session.fetch_row(rows.GET, id=interaction_id)))
 
 
 async def patch_interaction(

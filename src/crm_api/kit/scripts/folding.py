@@ -155,7 +155,9 @@ def beginnings(word: str) -> tuple[str, ...]:
     The next letter may change how the last is read: words that begin with ``shevc`` may go on ``shevch``, whose form
     does not begin with that of ``shevc``.
     """
-    tails = [tail for ending, known in _LATIN_TAILS.items() if word.endswith(ending) for tail in known]
+    plain = "".join(one for one in unicodedata.normalize("NFKD", word) if not unicodedata.combining(one))
+    plain = plain.replace("ø", "o")
+    tails = [tail for ending, known in _LATIN_TAILS.items() if plain.endswith(ending) for tail in known]
     found = list(readings(word))
     for tail in tails:
         found += forms(word + tail)[:2]
