@@ -175,6 +175,7 @@ async def test_a_shared_phone_joins_the_chat_to_whom_it_belongs(world: World) ->
     known = await world.contact(given_name="Ira", family_name="Koval", phones=[{"number": "+380501234567"}])
     source = await make_source(world, "telegram")
     await source.send_telegram(update(1, contact={"phone_number": "380501234567", "user_id": 77, "first_name": "Ira"}))
+    await world.drain()
     await source.send_telegram(update(2, photo=[{}], caption="my picture"))
     await world.drain()
     (contact,) = await contacts(world)
