@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstra
 
 from crm_api.contacts.quick import quick_email, quick_phone
 from crm_api.kit import rules
-from crm_api.kit.schemas import Code, Country, ExternalId, Input, Name, Output, ShortText
+from crm_api.kit.schemas import VISIBLE, Code, Country, ExternalId, Input, Name, Output, ShortText
 
 
 def clean_email(address: str) -> str:
@@ -95,7 +95,7 @@ Channel = Literal[
     "email", "phone", "sms", "post", "telegram", "viber", "whatsapp", "signal", "facebook", "instagram", "in_person"
 ]
 Network = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,30}$"), Field(examples=["telegram"])]
-HandleText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+HandleText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=f"^{VISIBLE}+$")]
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["volunteer"])]
 Stage = Literal["prospect", "active", "lapsed", "former"]
 MonthDay = Annotated[

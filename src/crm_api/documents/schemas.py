@@ -12,7 +12,10 @@ from crm_api.kit.schemas import Input, Name, NotNull, Output, Versioned
 
 DocumentKind = Literal["identity", "contract", "consent", "receipt", "report", "medical", "photo", "letter", "other"]
 Sensitivity = Literal["internal", "donor_sensitive", "beneficiary_sensitive"]
-ExpiresOn = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]
+ExpiresOn = Annotated[
+    date,
+    Field(ge=date(1900, 1, 1), le=date(2199, 12, 31), json_schema_extra={"pattern": "^(19|20|21)[0-9]{2}-"}),
+]
 RemindDays = Annotated[int, Field(ge=0, le=366)]
 
 

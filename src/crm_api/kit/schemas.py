@@ -114,7 +114,13 @@ Instant = Annotated[
     AfterValidator(_sane),
     Field(json_schema_extra={"pattern": f"^{rules.years(1900, 2200)}-"}),
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_trimmed)]
+VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f\ufeff]"
+"""A character that is no space and no control character, in every dialect of regular expressions: what they make of
+``\\s`` alone differs."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=VISIBLE), AfterValidator(_trimmed)]
+WebAddress = Annotated[
+    str, StringConstraints(pattern=rf"^https?://{VISIBLE}+$", max_length=500), Field(examples=["https://example.org"])
+]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
 LongText = Annotated[str, StringConstraints(max_length=10_000)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]

@@ -8,7 +8,7 @@ from typing import Annotated
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from crm_api.kit.schemas import Input, Instant, Language, Name, NotNull, TimeZone, Versioned
+from crm_api.kit.schemas import Input, Instant, Language, Name, NotNull, TimeZone, Versioned, WebAddress
 
 
 def _email(address: str) -> str:
@@ -25,11 +25,6 @@ LowerEmail = Annotated[
     Field(examples=["olena@example.org"]),
 ]
 """An e-mail address, checked in form only and stored in lower case."""
-Website = Annotated[
-    str,
-    StringConstraints(pattern=r"^https?://[^\s\x00-\x1f]+$", max_length=500),
-    Field(examples=["https://example.org"]),
-]
 ContactRole = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["volunteer"])]
 
 
@@ -65,7 +60,7 @@ class OrganizationPatch(Input):
     name: Annotated[Name | None, NotNull] = None
     timezone: Annotated[TimeZone | None, NotNull] = None
     language: Annotated[Language | None, NotNull] = None
-    website: Website | None = None
+    website: WebAddress | None = None
     reply_email: LowerEmail | None = None
     postal_address: PostalAddress | None = None
     fiscal_year_start_month: Annotated[Annotated[int, Field(ge=1, le=12)] | None, NotNull] = None

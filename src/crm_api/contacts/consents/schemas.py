@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model
 
 from crm_api.contacts.consents.policy import PURPOSES
 from crm_api.kit import rules
-from crm_api.kit.schemas import Code, Input, Instant, Language, LongText, Name, Output, ShortText
+from crm_api.kit.schemas import Code, Input, Instant, Language, LongText, Name, Output, ShortText, WebAddress
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["newsletter"])]
 """A purpose or a list, by its code."""
@@ -41,7 +41,7 @@ class EvidenceInput(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"form_url": "https://example.org/join"}]})
 
-    form_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s\x00-\x1f]+$", max_length=500)] | None = None
+    form_url: WebAddress | None = None
     ip: IpAddress | None = None
     user_agent: ShortText | None = None
     document_id: UUID | None = None

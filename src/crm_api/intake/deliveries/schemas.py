@@ -10,10 +10,9 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from crm_api.intake.kinds.reading import LONGEST_ANSWER
 from crm_api.intake.sources.schemas import FirstTouch
-from crm_api.kit.schemas import Input, Instant, Output
+from crm_api.kit.schemas import Input, Instant, Output, WebAddress
 
 AnswerText = Annotated[str, StringConstraints(max_length=LONGEST_ANSWER)]
-PageUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\x00-\x1f]+$", max_length=500)]
 
 
 class FormSubmission(Input):
@@ -46,7 +45,7 @@ class FormSubmission(Input):
         Field(min_length=1, max_length=100, description="By the form's field names, mapped as the source says."),
     ]
     form_title: Annotated[str, StringConstraints(max_length=300)] | None = None
-    page_url: PageUrl | None = None
+    page_url: WebAddress | None = None
     source: FirstTouch | None = None
     submitted_at: Instant | None = None
 
