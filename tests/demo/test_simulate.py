@@ -99,7 +99,7 @@ async def test_its_connection_is_made_once_and_its_secret_kept_private(served: S
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     (kept,) = json.loads(file.read_text()).values()
     assert kept["connection_id"] == connection["id"]
-    assert kept["secret"].startswith("whsec_")
+    assert kept["credentials"]["webhook_secret"].startswith("whsec_")
 
 
 async def test_any_connection_of_any_api(served: Served, tmp_path: Path, capsys: Capsys) -> None:

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-_DEFAULTS = {"stripe": "https://api.stripe.com", "meta": "https://graph.facebook.com"}
+_DEFAULTS = {
+    "stripe": "https://api.stripe.com",
+    "meta": "https://graph.facebook.com",
+    "paypal": "https://api-m.paypal.com",
+    "paypal_sandbox": "https://api-m.sandbox.paypal.com",
+    "monobank": "https://api.monobank.ua",
+    "liqpay": "https://www.liqpay.ua",
+    "wayforpay": "https://api.wayforpay.com",
+    "wayforpay_pay": "https://secure.wayforpay.com",
+    "fondy": "https://pay.fondy.eu",
+    "donorbox": "https://donorbox.org",
+    "gofundme_pro": "https://api.classy.org",
+    "givebutter": "https://api.givebutter.com",
+}
 _overrides: dict[str, str] = {}
 
 
@@ -25,12 +38,18 @@ def base_url(service: str) -> str:
     return _overrides.get(service) or _DEFAULTS[service]
 
 
-def client(service: str | None = None) -> httpx.AsyncClient:
-    """A client for one conversation; never used inside a database transaction."""
+def overridden(service: str) -> str | None:
+    """Where the settings point a service to, if they do."""
+    return _overrides.get(service)
+
+
+def client(service: str | None = None, default: str | None = None) -> httpx.AsyncClient:
+    """A client for one conversation; never used inside a database transaction. `default` is the address of a service
+    that has none of its own here."""
     import httpx
 
     return httpx.AsyncClient(
-        base_url=base_url(service) if service else "",
+        base_url=(_overrides.get(service) or default or _DEFAULTS[service]) if service else "",
         timeout=httpx.Timeout(10.0, connect=5.0),
         follow_redirects=False,
         trust_env=False,

@@ -1,15 +1,17 @@
-"""What a payment provider is to us: verify raw bytes, name the event, say in our words what it means.
+"""What a payment provider is to us: check raw bytes, name the event, say in our words what it means.
 
-One file per provider in `providers/`; nothing outside that file knows the provider's words.
+One module or package per provider in `providers/`; nothing outside it knows the provider's words. What only some can do
+(make a hosted checkout, list payments, charge a stored card) are protocols of their own in `abilities`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+import orjson
 from pydantic import BaseModel
 
 from crm_api.donations.gifts.balances import Entry
@@ -22,13 +24,64 @@ PlanStatus = Literal["pending", "active", "past_due", "paused", "canceled", "com
 Mode = Literal["live", "test"]
 
 
+Account = Mapping[str, str]
+"""The credentials of one connection, by the names that its provider's `credentials` has."""
+_Kept = TypeVar("_Kept")
+
+
 class SignatureInvalid(Exception):
     """The delivery is not the provider's, or not fresh. `code` is our word for the reason: ``header_missing``,
-    ``header_malformed``, ``timestamp_expired``, ``signature_mismatch``."""
+    ``header_malformed``, ``timestamp_expired``, ``signature_mismatch``, ``algorithm_unsupported``,
+    ``certificate_refused``, ``secret_missing``."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class CheckUnavailable(Exception):
+    """What is needed to check a delivery (a key, a certificate, the provider's own verdict) cannot be had just now. The
+    answer is 503, so that the provider comes again."""
+
+
+class CannotSign(Exception):
+    """Nobody but the provider can sign its deliveries; the text says what to do to try it nonetheless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A request to a connection's webhook address, as it came."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By lower-case name."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    tail: str = ""
+    """What stands in the path behind the connection's id: a secret, where the provider has no signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider wants to hear when its delivery is stored."""
+
+    status: int = 202
+    body: bytes = b'{"received":true}'
+
+
+class Outside(Protocol):
+    """What a check may use beside the delivery. See `payments.outside`."""
+
+    def client(self, service: str, default: str | None = None) -> httpx.AsyncClient:
+        """A client of a service named in `CRM_SERVICE_URLS`."""
+        ...
+
+    async def remembered(
+        self, key: str, fetch: Callable[[], Awaitable[_Kept]], *, seconds: float, not_before: float = 0.0
+    ) -> _Kept:
+        """What `fetch` gave for `key`, asked for anew when it is older than `seconds`; one asks, others wait for it.
+        A shorter `seconds` renews it (a key that does not fit any more), yet never what is younger than `not_before`
+        seconds, so that false deliveries cannot make us ask on and on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +136,8 @@ class PaymentOutcome:
     """What one event says about one payment."""
 
     refs: tuple[str, ...]
-    """Every provider id that names this payment, the payment key of integrations §0 first."""
+    """Every provider id that names this payment, the payment key first. Ids of any other kind carry that kind
+    (``order:5O19``), so that the key is told from them whatever their order; Stripe's have prefixes of their own."""
     entries: tuple[Entry, ...]
     occurred_at: datetime
     creates: bool
@@ -103,6 +157,18 @@ class PaymentOutcome:
     """Our contact id, where it was carried through the provider's metadata."""
     gift_id: str | None = None
     """Our gift id, where it was carried through."""
+    twins: tuple[str, ...] = ()
+    """Ids of the same money at another provider, as ``stripe:ch_…``: a platform (Donorbox) tells of a payment that its
+    own processor tells us of, too."""
+    source: Mapping[str, str] | None = None
+    """Attribution that came with the payment: ``utm_source`` and the like, ``source_code``, ``appeal_code``."""
+    donor_covered_fee: int | None = None
+    """What of the amount the donor added to cover the fee, in minor units of `amount`."""
+    is_anonymous: bool = False
+    needs_matching: bool = False
+    """Who paid is only a hint in free text: the gift goes into the queue of unmatched gifts."""
+    hint: str | None = None
+    """That free text, for whoever matches it. Personal: never logged."""
     campaign_code: str | None = None
     fund_code: str | None = None
 
@@ -119,19 +185,24 @@ class Interpretation:
     payment: PaymentOutcome | None = None
     plan: PlanOutcome | None = None
     ignored: str | None = None
+    also: tuple[Interpretation, ...] = ()
+    """What else the same delivery says, where it holds several events."""
 
 
 class Provider(Protocol):
-    """One payment provider. Implementations are stateless; `verify` and `interpret` are pure."""
+    """One payment provider. Implementations are stateless; `interpret` is pure. `BaseProvider` has what most share."""
 
     name: str
     credentials: type[BaseModel]
     """Shape of the connection's credentials; the secret ones never leave the database unencrypted."""
+    secret: str | None
+    """Name of the credential that signs deliveries: when it is replaced, the old one stays valid for a day."""
 
-    def verify(self, *, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
-        """Check the signature over the raw bytes against any of `secrets` (two while rotating).
+    async def check(self, delivery: Delivery, accounts: Sequence[Account], *, now: datetime, outside: Outside) -> None:
+        """Check that the delivery is the provider's, over its raw bytes, against any of the accounts (the credentials
+        as they are, then with earlier secrets that are still valid).
 
-        Raises `SignatureInvalid`. `headers` has lower-case names. `now` is the organization's clock.
+        Raises `SignatureInvalid`, or `CheckUnavailable`. `now` is the organization's clock.
         """
         ...
 
@@ -139,8 +210,20 @@ class Provider(Protocol):
         """Read the delivery key. Never raises: a body without an id gets a digest of its bytes as key."""
         ...
 
+    def answer(self, delivery: Delivery, account: Account, *, now: datetime) -> Answer:
+        """What the provider wants to hear once the delivery is stored (also when it was known already)."""
+        ...
+
+    def parse(self, body: bytes) -> Any:
+        """The content of a stored body for `interpret`. Raises `ValueError` for what is none."""
+        ...
+
     def interpret(self, payload: Any) -> Interpretation:
         """Say what the event means. Never raises on strange payloads: what is not understood is ``ignored``."""
+        ...
+
+    def fetches(self, account: Account) -> bool:
+        """Whether `fetch_payment` has what it needs."""
         ...
 
     async def fetch_payment(
@@ -154,6 +237,28 @@ class Provider(Protocol):
         """A realistic event of that type, for `crm-api simulate`; `KeyError` lists the known types."""
         ...
 
-    def sign(self, body: bytes, *, secret: str, now: datetime) -> dict[str, str]:
-        """The headers the provider would send with `body`."""
+    def signed(self, payload: Any, account: Account, *, now: datetime) -> Delivery:
+        """The delivery that the provider would make, for `crm-api simulate` and tests. Raises `CannotSign`."""
         ...
+
+
+class BaseProvider:
+    """What most providers have in common: JSON bodies, 202, no lookups."""
+
+    secret: str | None = None
+
+    def answer(self, delivery: Delivery, account: Account, *, now: datetime) -> Answer:
+        """202 and a short JSON."""
+        return Answer()
+
+    def parse(self, body: bytes) -> Any:
+        """JSON."""
+        return orjson.loads(body)
+
+    def fetches(self, account: Account) -> bool:
+        """Nothing can be looked up."""
+        return False
+
+    async def fetch_payment(self, client: httpx.AsyncClient, credentials: Account, ref: str) -> list[Interpretation]:
+        """Nothing is known beside what was delivered."""
+        return []

@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from crm_api.kit import http
 from crm_api.kit.db import Tenant, WriteSession
 from crm_api.outbox.facts import Job, Registry, Subscriber, Wait
@@ -16,7 +14,7 @@ from crm_api.payments import apply as applying
 from crm_api.payments.connections import service as connections
 from crm_api.payments.facts import PaymentEventReceived, PaymentMissing
 from crm_api.payments.inbox import service as inbox
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import PROVIDERS, service_of
 
 UNMATCHED_AFTER_SECONDS = 3600.0
 
@@ -33,26 +31,31 @@ async def apply_event(session: WriteSession, job: Job) -> None:
         await inbox.mark(session, event["id"], "ignored", reason=reason)
         return
     try:
-        payload: Any = orjson.loads(event["body"])
+        payload = provider.parse(event["body"])
     except ValueError:
         await inbox.mark(session, event["id"], "ignored", reason="not_json")
         return
     said = provider.interpret(payload)
-    if said.payment is None and said.plan is None:
+    meanings = [one for one in (said, *said.also) if one.payment is not None or one.plan is not None]
+    if not meanings:
         await inbox.mark(session, event["id"], "ignored", reason=said.ignored or "nothing_to_do")
         return
+    gift_id: UUID | None = None
+    refs: list[str] = []
     try:
-        applied = await applying.apply(session, event["connection_id"], event["provider"], said)
+        for one in meanings:
+            applied = await applying.apply(session, event["connection_id"], event["provider"], one)
+            await session.flush()
+            gift_id, refs = gift_id or applied.gift_id, [*refs, *applied.refs]
     except applying.PaymentUnknown as unknown:
         await _wait(session, job, event, unknown.ref)
         return
     except applying.CurrencyMismatch as mismatch:
         await inbox.mark(session, event["id"], "failed", reason=str(mismatch))
         return
-    await session.flush()
-    await inbox.mark(session, event["id"], "handled", gift_id=applied.gift_id)
-    if applied.refs:
-        await inbox.wake(session, [applying.wait_key(event["connection_id"], ref) for ref in applied.refs])
+    await inbox.mark(session, event["id"], "handled", gift_id=gift_id)
+    if refs:
+        await inbox.wake(session, [applying.wait_key(event["connection_id"], ref) for ref in refs])
 
 
 async def _wait(session: WriteSession, job: Job, event: Any, ref: str) -> None:
@@ -73,17 +76,17 @@ async def event_failed(session: WriteSession, job: Job) -> None:
 
 
 async def fetch_payment(runner: Any, tenant: Tenant, job: Job) -> None:
-    """Ask the provider for a payment that an event names. Without an API key there is nothing to ask with."""
+    """Ask the provider for a payment that an event names, where it can be asked."""
     connection_id, ref = UUID(job.payload["connection_id"]), job.payload["ref"]
     async with runner.write(tenant) as session:
         event = await inbox.get_event(session, UUID(job.payload["event_id"]))
         row = await connections.get_connection(session, connection_id)
         opened = connections.open_connection(runner.vault, tenant, row)
-        if event["state"] != "waiting" or not opened.credentials.get("api_key"):
+        provider = PROVIDERS[opened.provider]
+        if event["state"] != "waiting" or not provider.fetches(opened.credentials):
             await runner.finish(session, job)
             return
-    provider = PROVIDERS[opened.provider]
-    async with http.client(opened.provider) as client:
+    async with http.client(service_of(opened.provider, tenant.mode)) as client:
         found = await provider.fetch_payment(client, opened.credentials, ref)
     async with runner.write(tenant) as session:
         await runner.finish(session, job)

@@ -35,11 +35,12 @@ async def lock_payment(session: WriteSession, connection_id: UUID, outcome: Paym
 
 
 def canonical(refs: Sequence[str]) -> str:
-    """The payment key of a gift among all ids that name it, whatever their order."""
+    """The payment key of a gift among all ids that name it, whatever their order: by Stripe's prefixes, else the one
+    that is of no other kind (``order:…``)."""
     for prefix in _KEYS:
         if found := sorted(ref for ref in refs if ref.startswith(prefix)):
             return found[0]
-    return min(refs)
+    return min(refs, key=lambda ref: (":" in ref, ref))
 
 
 async def find_gifts(session: WriteSession, connection_id: UUID, outcome: PaymentOutcome) -> list[UUID]:

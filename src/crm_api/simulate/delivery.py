@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from crm_api.kit import clock
-from crm_api.payments.provider import Interpretation, Provider
+from crm_api.payments.provider import Account, CannotSign, Interpretation, Provider
 from crm_api.payments.providers import PROVIDERS
 from crm_api.simulate.trouble import SimulationTrouble
 
@@ -40,6 +38,8 @@ class Delivery:
     body: bytes
     headers: dict[str, str]
     said: Interpretation
+    tail: str = ""
+    """What stands in the path behind the connection."""
 
     @property
     def refs(self) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def check_event(provider: Provider, event: str) -> None:
 
 
 def make_delivery(
-    provider: Provider, event: str, *, secret: str, seed: str, organization: Mapping[str, Any]
+    provider: Provider, event: str, *, account: Account, seed: str, organization: Mapping[str, Any]
 ) -> Delivery:
     """The event of a seed, as of the organization's time and in its mode."""
     frozen = organization["test_clock"]
@@ -87,9 +87,14 @@ def make_delivery(
     payload = provider.sample(event, now=now, seed=seed)
     if "livemode" in payload:
         payload["livemode"] = organization["mode"] == "live"
-    body = orjson.dumps(payload)
-    headers = provider.sign(body, secret=secret, now=now)
-    return Delivery(event, provider.envelope(body).event_id, body, headers, provider.interpret(payload))
+    try:
+        made = provider.signed(payload, account, now=now)
+    except CannotSign as why:
+        raise SimulationTrouble(str(why)) from None
+    body = made.body
+    said = provider.interpret(provider.parse(body))
+    tail = f"/{made.tail}" if made.tail else ""
+    return Delivery(event, provider.envelope(body).event_id, body, dict(made.headers), said, tail)
 
 
 def bringer(provider: str, event: str) -> str | None:

@@ -83,7 +83,7 @@ class Chain:
     def _send(self, before: Before) -> None:
         self._again = before.delivered
         step = self.view.begin("Webhook")
-        path = f"/v1/payments/webhooks/{self.provider}/{self.connection.id}"
+        path = f"/v1/payments/webhooks/{self.provider}/{self.connection.id}{self.delivery.tail}"
         self.sent_at, self._started = clock.utc_now(), perf_counter()
         answer = self.api.deliver(path, self.delivery.body, self.delivery.headers)
         took = self._observed()

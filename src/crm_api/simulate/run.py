@@ -37,7 +37,7 @@ def run_simulation(
     with Api(place.base_url, place.api_key) as api, make_view() as view:
         organization = api.get("/v1/organization")
         found = find_connection(api, provider, organization, connection=connection, secret=secret, data_dir=data_dir)
-        delivery = make_delivery(source, event, secret=found.secret, seed=chosen, organization=organization)
+        delivery = make_delivery(source, event, account=found.account, seed=chosen, organization=organization)
         view.say(f"{provider} {event}", strong=True)
         view.say(f"to {organization['name']} ({_mode(organization)}) at {api.base_url}, connection {found.name}")
         view.say(f"seed {chosen}\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from crm_api.payments.providers import PROVIDERS
 from crm_api.simulate.api import Api, NotFound
 from crm_api.simulate.trouble import SimulationTrouble
 
@@ -19,8 +20,7 @@ _MEMORY = "simulate.json"
 _CREDENTIALS: Mapping[str, Callable[[], dict[str, str]]] = {
     "stripe": lambda: {"webhook_secret": f"whsec_{secrets.token_urlsafe(24)}"},
 }
-"""How to make up credentials for a connection of our own, by provider; `_SECRET` is the one that signs."""
-_SECRET = {"stripe": "webhook_secret"}
+"""How to make up credentials for a connection of our own, by provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Connection:
 
     id: str
     name: str
-    secret: str
+    account: Mapping[str, str]
+    """Its credentials, as far as they are known here."""
 
 
 def find_connection(
@@ -79,14 +80,32 @@ def find_connection(
     place = f"{organization['id']}/{provider}"
     known = memory.get(place, {})
     if known and (row := _existing(api, known["connection_id"])) is not None and row["status"] == "active":
-        return Connection(row["id"], row["name"], known["secret"])
+        return Connection(row["id"], row["name"], _account(provider, known))
     if provider not in _CREDENTIALS:
         raise SimulationTrouble(f"Connect {provider} first, then give --connection and --secret.")
     credentials = _CREDENTIALS[provider]()
     row = api.post("/v1/payment-connections", {"provider": provider, "name": NAME, "credentials": credentials})
-    made = Connection(row["id"], row["name"], credentials[_SECRET[provider]])
-    _write(file, {**memory, place: {"connection_id": made.id, "secret": made.secret}})
+    made = Connection(row["id"], row["name"], credentials)
+    _write(file, {**memory, place: {"connection_id": made.id, "credentials": credentials}})
     return made
+
+
+def _account(provider: str, known: Mapping[str, Any]) -> dict[str, str]:
+    """What was written down of a connection; formerly that was its secret alone."""
+    if "credentials" in known:
+        return dict(known["credentials"])
+    return {PROVIDERS[provider].secret or "secret": known["secret"]}
+
+
+def _said(provider: str, secret: str) -> dict[str, str]:
+    """What was given as the secret: the one that signs, or all credentials as a JSON object."""
+    if not secret.startswith("{"):
+        return {PROVIDERS[provider].secret or "secret": secret}
+    try:
+        found = json.loads(secret)
+    except ValueError:
+        raise SimulationTrouble("--secret begins like a JSON object of credentials, but is none.") from None
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def _given(api: Api, provider: str, connection: str, secret: str, memory: Mapping[str, Any]) -> Connection:
@@ -101,12 +120,13 @@ def _given(api: Api, provider: str, connection: str, secret: str, memory: Mappin
         raise SimulationTrouble(f"The connection {row['name']} is one of {row['provider']}, not of {provider}.")
     if row["status"] != "active":
         raise SimulationTrouble(f"The connection {row['name']} is {row['status']}; PATCH its status to active first.")
-    known = next((item["secret"] for item in memory.values() if item.get("connection_id") == connection), "")
+    known = next((item for item in memory.values() if item.get("connection_id") == connection), None)
     if not (secret or known):
         raise SimulationTrouble(
-            "Give the connection's webhook secret too: --secret or CRM_WEBHOOK_SECRET. The API never shows it again."
+            "Give the connection's secret too: --secret or CRM_WEBHOOK_SECRET. The API never shows it again. One "
+            "that needs more to sign (LiqPay needs both keys) takes all credentials there, as a JSON object."
         )
-    return Connection(row["id"], row["name"], secret or known)
+    return Connection(row["id"], row["name"], _said(provider, secret) if secret else _account(provider, known or {}))
 
 
 def _existing(api: Api, connection_id: str) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ _OVERLAP = timedelta(days=1)
 class OpenConnection:
     """A connection with its secrets opened. Never shown, never logged."""
 
-    __slots__ = ("_previous", "credentials", "id", "provider", "secrets", "status", "tenant")
+    __slots__ = ("_previous", "_secret", "accounts", "credentials", "id", "provider", "status", "tenant")
 
     def __init__(self, row: RowLike, tenant: Tenant, stored: dict[str, Any]) -> None:
         self.id: UUID = row["id"]
@@ -38,14 +38,16 @@ class OpenConnection:
         self._previous: list[dict[str, str]] = [
             item for item in stored.get("previous", []) if datetime.fromisoformat(item["until"]) > clock.utc_now()
         ]
-        self.secrets: list[str] = [item["secret"] for item in self._previous]
-        if secret := self.credentials.get("webhook_secret"):
-            self.secrets.insert(0, secret)
+        self._secret = PROVIDERS[self.provider].secret
+        self.accounts: list[dict[str, str]] = [self.credentials]
+        if self._secret:
+            self.accounts += [{**self.credentials, self._secret: item["secret"]} for item in self._previous]
 
     def retired_by(self, credentials: dict[str, str], until: datetime) -> list[dict[str, str]]:
-        """Earlier webhook secrets that stay valid beside new credentials: each until its own time, the one that is
+        """Earlier secrets that stay valid beside new credentials: each until its own time, the one that is
         replaced now until `until`, at most two."""
-        fresh, current = credentials.get("webhook_secret"), self.credentials.get("webhook_secret")
+        name = self._secret or ""
+        fresh, current = credentials.get(name), self.credentials.get(name)
         kept = [item for item in self._previous if item["secret"] not in {fresh, current}]
         if current and current != fresh:
             kept.insert(0, {"secret": current, "until": until.isoformat()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from fastapi import Path, Request, Response
@@ -15,10 +16,39 @@ from crm_api.kit.reply import Reply, reply
 from crm_api.outbox.service import ring_now
 from crm_api.payments.inbox import service
 from crm_api.payments.inbox.fields import INBOX
-from crm_api.payments.inbox.schemas import Accepted, InboxEvent, InboxPage
+from crm_api.payments.inbox.schemas import Accepted, Acknowledged, InboxEvent, InboxPage, Listening
+from crm_api.payments.provider import Delivery
 
 routes = router("payments")
-_ACCEPTED = b'{"received":true}'
+_LISTENING = b'{"listening":true}'
+
+
+_BODIES = {"type": "object"}
+_PROVIDER = Path(min_length=1, max_length=40, pattern=r"^[a-z_]+$")
+_SECRET = Path(min_length=1, max_length=255, description="The connection's secret, where the provider signs nothing.")
+_MANY_ASKED = 50
+
+
+def _pairs(request: Request) -> dict[str, str]:
+    """What stands in the address's query, as far as anybody could mean it."""
+    return dict(parse_qsl(request.scope["query_string"].decode("ascii", "replace"), max_num_fields=_MANY_ASKED))
+
+
+async def _receive(request: Request, provider: str, connection_id: UUID, tail: str) -> Response:
+    lent = services(request)
+    connection = await lent.more["directory"].find(provider, connection_id)
+    body = await request.body()
+    if not body:
+        raise BadRequest("The body is empty.", code="body_missing")
+    try:
+        delivery = Delivery(body, request.headers, _pairs(request), tail)
+    except ValueError:
+        raise BadRequest("The address has more parameters than any provider sends.", code="query_too_long") from None
+    request_id = request.scope.get("crm.request_id", "")
+    new, answer = await service.receive(lent.database, connection, delivery, request_id=request_id)
+    if new:
+        ring_now(connection.tenant.id)
+    return Reply(answer.body, status_code=answer.status)
 
 
 @routes.post(
@@ -26,29 +56,74 @@ _ACCEPTED = b'{"received":true}'
     operation_id="payments_webhooks_receive",
     status_code=202,
     response_model=Accepted,
+    responses={200: {"model": Acknowledged, "description": "Stored, in the words that this provider wants to hear"}},
     openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _BODIES},
+                "application/x-www-form-urlencoded": {"schema": _BODIES},
+            },
+        },
     },
 )
 async def payments_webhooks_receive(
-    request: Request,
-    provider: Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[a-z_]+$")],
-    connection_id: UUID,
+    request: Request, provider: Annotated[str, _PROVIDER], connection_id: UUID
 ) -> Response:
     """Where a payment provider delivers its events. The signature is the authentication.
 
     The event is stored before the answer leaves and handled by the worker. Deliveries may come in any order and any
-    number of times.
+    number of times. A provider that signs nothing (`monobank_personal`) is given the address with its connection's
+    secret behind it: `…/{connection_id}/{secret}`.
     """
-    lent = services(request)
-    connection = await lent.more["directory"].find(provider, connection_id)
-    body = await request.body()
-    if not body:
-        raise BadRequest("The body is empty.", code="body_missing")
-    request_id = request.scope.get("crm.request_id", "")
-    if await service.receive(lent.database, connection, body, request.headers, request_id=request_id):
-        ring_now(connection.tenant.id)
-    return Reply(_ACCEPTED, status_code=202)
+    return await _receive(request, provider, connection_id, "")
+
+
+@routes.post(
+    "/v1/payments/webhooks/{provider}/{connection_id}/{secret}",
+    operation_id="payments_webhooks_receive_secret",
+    status_code=202,
+    response_model=Accepted,
+    responses={200: {"model": Acknowledged, "description": "Stored, in the words that this provider wants to hear"}},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _BODIES}}}},
+)
+async def payments_webhooks_receive_secret(
+    request: Request,
+    provider: Annotated[str, _PROVIDER],
+    connection_id: UUID,
+    secret: Annotated[str, _SECRET],
+) -> Response:
+    """The same for a provider that signs nothing: the connection's secret in the address is the authentication."""
+    return await _receive(request, provider, connection_id, secret)
+
+
+async def _probe(request: Request, provider: str, connection_id: UUID) -> Response:
+    await services(request).more["directory"].find(provider, connection_id)
+    return Reply(_LISTENING)
+
+
+@routes.get(
+    "/v1/payments/webhooks/{provider}/{connection_id}",
+    operation_id="payments_webhooks_probe",
+    response_model=Listening,
+)
+async def payments_webhooks_probe(
+    request: Request, provider: Annotated[str, _PROVIDER], connection_id: UUID
+) -> Response:
+    """Answers the question of a provider (Monobank) whether somebody listens at this address."""
+    return await _probe(request, provider, connection_id)
+
+
+@routes.get(
+    "/v1/payments/webhooks/{provider}/{connection_id}/{secret}",
+    operation_id="payments_webhooks_probe_secret",
+    response_model=Listening,
+)
+async def payments_webhooks_probe_secret(
+    request: Request, provider: Annotated[str, _PROVIDER], connection_id: UUID, secret: Annotated[str, _SECRET]
+) -> Response:
+    """The same at an address with a secret; whether it is the right one is not said."""
+    return await _probe(request, provider, connection_id)
 
 
 @routes.get("/v1/payments/inbox", operation_id="payments_inbox_list", response_model=InboxPage)

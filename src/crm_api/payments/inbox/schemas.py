@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue, RootModel
+
 from crm_api.kit.schemas import Output
 
 
@@ -37,3 +39,13 @@ class Accepted(Output):
     """The event is stored; it is handled in a moment. A repeated delivery gets the same answer."""
 
     received: bool
+
+
+class Listening(Output):
+    """Somebody listens at this address."""
+
+    listening: bool
+
+
+class Acknowledged(RootModel[dict[str, JsonValue]]):
+    """The event is stored; said in the words that this provider wants to hear (WayForPay wants them signed)."""

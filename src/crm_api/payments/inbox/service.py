@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,14 +11,15 @@ from crm_api.audit.service import record
 from crm_api.kit import clock
 from crm_api.kit.db import Database, ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
-from crm_api.kit.problems import BadRequest, NotFound
+from crm_api.kit.problems import BadRequest, NotFound, Unavailable
 from crm_api.outbox import service as outbox
 from crm_api.outbox.service import emit
 from crm_api.payments.connections.service import OpenConnection
 from crm_api.payments.facts import PaymentEventReceived
 from crm_api.payments.inbox.models import provider_events
 from crm_api.payments.inbox.scrub import scrub
-from crm_api.payments.provider import SignatureInvalid
+from crm_api.payments.outside import OUTSIDE
+from crm_api.payments.provider import Answer, CheckUnavailable, Delivery, SignatureInvalid
 from crm_api.payments.providers import PROVIDERS
 
 APPLY = "payments.apply_event"
@@ -89,9 +89,9 @@ _REVIVE = prepare(
 
 
 async def receive(
-    database: Database, connection: OpenConnection, body: bytes, headers: Mapping[str, str], *, request_id: str
-) -> bool:
-    """Verify a delivery over its raw bytes and store it once; whether it was new.
+    database: Database, connection: OpenConnection, delivery: Delivery, *, request_id: str
+) -> tuple[bool, Answer]:
+    """Check a delivery over its raw bytes and store it once; whether it was new, and the answer the provider wants.
 
     A wrong signature is refused with 400 and nothing is written.
     """
@@ -99,14 +99,19 @@ async def receive(
     tenant = connection.tenant
     now = tenant.now()
     try:
-        provider.verify(body=body, headers=headers, secrets=connection.secrets, now=now)
+        await provider.check(delivery, connection.accounts, now=now, outside=OUTSIDE)
+    except CheckUnavailable:
+        raise Unavailable(
+            f"What signatures are checked with cannot be had from {connection.provider} just now. Send it again later.",
+            retry_after=30,
+        ) from None
     except SignatureInvalid as error:
         raise BadRequest(
             "The signature does not fit. Check that the connection holds this endpoint's own signing secret "
             "and that nothing between the provider and us changes the body.",
             code=f"signature_{error.code}",
         ) from None
-    envelope = provider.envelope(body)
+    envelope = provider.envelope(delivery.body)
     async with database.connection() as raw:
         tag = await raw.execute(
             _RECEIVE.sql,
@@ -119,7 +124,7 @@ async def receive(
                     "provider": connection.provider,
                     "event_id": envelope.event_id,
                     "event_type": envelope.event_type,
-                    "body": body,
+                    "body": delivery.body,
                     "occurred_at": envelope.occurred_at,
                     "received_at": now,
                     "job_id": new_id(),
@@ -129,7 +134,7 @@ async def receive(
                 }
             ),
         )
-    return bool(tag == "INSERT 0 1")
+    return bool(tag == "INSERT 0 1"), provider.answer(delivery, connection.credentials, now=now)
 
 
 def to_read(row: RowLike) -> dict[str, Any]:

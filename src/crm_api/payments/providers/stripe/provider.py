@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_api.payments.provider import Envelope, Interpretation
+from crm_api.payments.provider import Account, BaseProvider, Delivery, Envelope, Interpretation, Outside
 from crm_api.payments.providers.stripe import (
     charges,
     checkouts,
@@ -49,11 +49,17 @@ class StripeCredentials(BaseModel):
     """Secret or (better) restricted key that may read payments; only needed to look up what a webhook left out."""
 
 
-class StripeProvider:
+class StripeProvider(BaseProvider):
     """Stripe's words in ours. See the modules of this package for each kind of object."""
 
     name = "stripe"
     credentials: type[BaseModel] = StripeCredentials
+    secret: str | None = "webhook_secret"  # noqa: S105 - a name
+
+    async def check(self, delivery: Delivery, accounts: Sequence[Account], *, now: datetime, outside: Outside) -> None:
+        """Check ``Stripe-Signature``; see `signature.verify`."""
+        secrets = [one["webhook_secret"] for one in accounts]
+        signature.verify(body=delivery.body, headers=delivery.headers, secrets=secrets, now=now)
 
     def verify(self, *, body: bytes, headers: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
         """Check ``Stripe-Signature`` over the raw bytes; see `signature.verify`."""
@@ -88,6 +94,10 @@ class StripeProvider:
             return ignore("malformed")
         return handler(Event(kind, obj, moment, mapping(at(payload, "data", "previous_attributes"))))
 
+    def fetches(self, account: Account) -> bool:
+        """With an API key."""
+        return bool(account.get("api_key"))
+
     async def fetch_payment(
         self, client: httpx.AsyncClient, credentials: Mapping[str, str], ref: str
     ) -> list[Interpretation]:
@@ -104,6 +114,11 @@ class StripeProvider:
     def sign(self, body: bytes, *, secret: str, now: datetime) -> dict[str, str]:
         """The headers Stripe would send with `body`."""
         return signature.sign(body, secret=secret, now=now)
+
+    def signed(self, payload: Any, account: Account, *, now: datetime) -> Delivery:
+        """The delivery Stripe would make."""
+        body = orjson.dumps(payload)
+        return Delivery(body, self.sign(body, secret=account["webhook_secret"], now=now))
 
 
 def _stated_at(value: Any) -> datetime | None:
