@@ -15,7 +15,7 @@ import orjson
 from benchmarks.dataset import random_cities, random_contacts
 from benchmarks.plan import CITIES, Plan
 from benchmarks.stage import WEBHOOK_SECRET
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import PROVIDERS, STRIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def new_event(seed: str, *, donor: str | None = None) -> bytes:
 
 def webhook(target: Target, body: bytes) -> bytes:
     """The signed delivery of an event."""
-    headers = PROVIDERS["stripe"].sign(body, secret=WEBHOOK_SECRET, now=datetime.now(UTC))
+    headers = STRIPE.sign(body, secret=WEBHOOK_SECRET, now=datetime.now(UTC))
     return _request(target, "POST", f"/v1/payments/webhooks/stripe/{UUID(target.connection_id)}", body, headers)
 
 

@@ -24,7 +24,7 @@ from crm_api.kit.listing import parse_list_query, read_page
 from crm_api.kit.pool import Pool
 from crm_api.payments.connections.service import OpenConnection
 from crm_api.payments.inbox import service as inbox
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 from crm_api.registry import load_registry
 from crm_api.scoring import repository as scoring
 
@@ -105,7 +105,7 @@ class Recorder:
         async with self._database() as (database, noted):
             session, today = database.read(self.tenant), datetime.now(UTC).date()
             await scoring.latest_borders(session, today)
-            await scoring.summarize_donor(session, UUID(CONTACT), today)
+            await scoring.summarize_profile(session, UUID(CONTACT), today)
         return noted
 
     async def webhook_ingest(self) -> list[Noted]:
@@ -113,7 +113,7 @@ class Recorder:
         row = {"id": self.connection_id, "provider": "stripe", "status": "active"}
         opened = OpenConnection(row, self.tenant, {"credentials": {"webhook_secret": WEBHOOK_SECRET}})
         body = new_event("pgbench")
-        headers = PROVIDERS["stripe"].sign(body, secret=WEBHOOK_SECRET, now=datetime.now(UTC))
+        headers = STRIPE.sign(body, secret=WEBHOOK_SECRET, now=datetime.now(UTC))
         async with self._database() as (database, noted):
             await inbox.receive(database, opened, body, headers, request_id=self.actor.request_id)
         return noted

@@ -32,6 +32,23 @@ def create_roles() -> None:
     op.execute("GRANT USAGE ON SCHEMA public TO crm_service, crm_lookup")
 
 
+def create_limited_role() -> None:
+    """The role that a limited caller's transactions run as: the service may take it, and does not have it otherwise, so
+    the policies that hold it hold nobody else. What it may do is granted with them."""
+    op.execute(
+        """
+        DO $$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'crm_limited') THEN
+                CREATE ROLE crm_limited NOLOGIN NOSUPERUSER NOBYPASSRLS;
+            END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END $$
+        """
+    )
+    op.execute("GRANT crm_limited TO crm_service WITH INHERIT FALSE, SET TRUE")
+    op.execute("GRANT USAGE ON SCHEMA public TO crm_limited")
+
+
 def protect(table: str, privileges: str, *, column: str = "organization_id") -> None:
     """Only the current organization's rows exist; the service role may do just what is listed."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")

@@ -695,6 +695,22 @@ def _recurring_plans() -> None:
         sa.Column("provider", sa.Text(), nullable=True),
         sa.Column("provider_plan_id", sa.Text(collation="C"), nullable=True),
         sa.Column("provider_customer_id", sa.Text(collation="C"), nullable=True),
+        sa.Column("method", sa.Text(), server_default=sa.text("'provider'"), nullable=False),
+        sa.Column("fund_id", sa.Uuid(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("start_on", sa.Date(), nullable=True),
+        sa.Column("anchor_on", sa.Date(), nullable=True),
+        sa.Column("anchor_day", sa.Integer(), nullable=True),
+        sa.Column("installments", sa.Integer(), nullable=True),
+        sa.Column("end_on", sa.Date(), nullable=True),
+        sa.Column("resume_on", sa.Date(), nullable=True),
+        sa.Column("pause_reason", sa.Text(), nullable=True),
+        sa.Column("cancel_reason", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("card_token", sa.LargeBinary(), nullable=True),
+        sa.Column("card_mask", sa.Text(), nullable=True),
+        sa.Column("card_expires_on", sa.Date(), nullable=True),
+        sa.Column("expiry_told_on", sa.Date(), nullable=True),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
@@ -705,6 +721,21 @@ def _recurring_plans() -> None:
         sa.CheckConstraint(
             "status IN ('pending', 'active', 'past_due', 'paused', 'canceled', 'completed')",
             name=op.f("ck_recurring_plans__status"),
+        ),
+        sa.CheckConstraint(
+            "method IN ('provider', 'monobank', 'bank_standing_order', 'manual')",
+            name=op.f("ck_recurring_plans__method"),
+        ),
+        sa.CheckConstraint(
+            "method = 'provider' OR (provider_plan_id IS NULL AND amount > 0 AND num_nulls(currency, frequency_unit, "
+            "frequency_interval, start_on, anchor_on, anchor_day) = 0)",
+            name=op.f("ck_recurring_plans__own"),
+        ),
+        sa.CheckConstraint("installments IS NULL OR end_on IS NULL", name=op.f("ck_recurring_plans__end")),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "fund_id"],
+            ["funds.organization_id", "funds.id"],
+            name=op.f("fk_recurring_plans__organization_id_fund_id"),
         ),
         sa.ForeignKeyConstraint(
             ["organization_id", "campaign_id"],
@@ -749,6 +780,37 @@ def _recurring_plans() -> None:
         ["organization_id", "connection_id", "provider_plan_id"],
         unique=True,
         postgresql_where=sa.text("connection_id IS NOT NULL"),
+    )
+    op.create_index("ix_recurring_plans__status", "recurring_plans", ["organization_id", "status", "id"], unique=False)
+    op.create_index(
+        "ix_recurring_plans__fund",
+        "recurring_plans",
+        ["organization_id", "fund_id"],
+        unique=False,
+        postgresql_where=sa.text("fund_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_recurring_plans__due",
+        "recurring_plans",
+        ["organization_id", "next_date", "id"],
+        unique=False,
+        postgresql_where=sa.text("method <> 'provider' AND status IN ('pending', 'active', 'past_due')"),
+    )
+    op.create_index(
+        "ix_recurring_plans__resume",
+        "recurring_plans",
+        ["organization_id", "resume_on", "id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'paused' AND resume_on IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_recurring_plans__expiry",
+        "recurring_plans",
+        ["organization_id", "card_expires_on", "id"],
+        unique=False,
+        postgresql_where=sa.text(
+            "card_expires_on IS NOT NULL AND status IN ('pending', 'active', 'past_due')"
+        ),
     )
 
 
@@ -826,8 +888,18 @@ def _gifts() -> None:
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("gift_date", sa.Date(), nullable=False),
         sa.Column("fund_id", sa.Uuid(), nullable=True),
+        sa.Column("is_split", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("campaign_id", sa.Uuid(), nullable=True),
+        sa.Column("appeal_id", sa.Uuid(), nullable=True),
+        sa.Column("source_code", sa.Text(collation="C"), nullable=True),
+        sa.Column("channel", sa.Text(), nullable=True),
+        sa.Column("utm", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("plan_id", sa.Uuid(), nullable=True),
+        sa.Column("batch_id", sa.Uuid(), nullable=True),
+        sa.Column("donor_covered_fee", sa.BigInteger(), nullable=True),
+        sa.Column("premium_value", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("method_details", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
         sa.Column("connection_id", sa.Uuid(), nullable=True),
         sa.Column("provider", sa.Text(), nullable=True),
         sa.Column("provider_payment_id", sa.Text(collation="C"), nullable=True),
@@ -845,11 +917,21 @@ def _gifts() -> None:
             name=op.f("ck_gifts__method"),
         ),
         sa.CheckConstraint(
+            "channel IS NULL OR channel IN ('email', 'sms', 'mail', 'phone', 'event', 'web', 'social', 'other')",
+            name=op.f("ck_gifts__channel"),
+        ),
+        sa.CheckConstraint("donor_covered_fee >= 0 AND premium_value >= 0", name=op.f("ck_gifts__parts")),
+        sa.CheckConstraint(
             "status IN ('pending', 'succeeded', 'failed', 'canceled', 'partially_refunded', 'refunded', 'disputed', 'charged_back')",
             name=op.f("ck_gifts__status"),
         ),
         sa.CheckConstraint(
             "amount >= 0 AND refunded >= 0 AND refunded <= amount AND counted >= 0", name=op.f("ck_gifts__balances")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "appeal_id"],
+            ["appeals.organization_id", "appeals.id"],
+            name=op.f("fk_gifts__organization_id_appeal_id"),
         ),
         sa.ForeignKeyConstraint(
             ["organization_id", "campaign_id"],
@@ -884,6 +966,23 @@ def _gifts() -> None:
         sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_gifts__organization_id")),
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_gifts")),
         info={"tenant": True, "privileges": ("SELECT", "INSERT", "UPDATE", "DELETE")},
+    )
+    op.create_index(
+        "ix_gifts__appeal",
+        "gifts",
+        ["organization_id", "appeal_id"],
+        unique=False,
+        postgresql_where=sa.text("appeal_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_gifts__batch",
+        "gifts",
+        ["organization_id", "batch_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_gifts__split", "gifts", ["organization_id", "id"], unique=False, postgresql_where=sa.text("is_split")
     )
     op.create_index(
         "ix_gifts__campaign",
@@ -1067,7 +1166,8 @@ def _messages() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("channel IN ('email')", name=op.f("ck_messages__channel")),
         sa.CheckConstraint(
-            "kind IN ('welcome', 'thank_you', 'payment_failed', 'refund_confirmed')", name=op.f("ck_messages__kind")
+            "kind IN ('welcome', 'thank_you', 'payment_failed', 'refund_confirmed', 'receipt')",
+            name=op.f("ck_messages__kind"),
         ),
         sa.CheckConstraint(
             "state IN ('queued', 'sending', 'sent', 'suppressed', 'canceled', 'failed', 'bounced', 'unknown')",
@@ -1117,7 +1217,7 @@ def _payment_entries() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('pending', 'charge', 'failed', 'canceled', 'fee', 'refund', 'refunded_total', 'dispute', 'dispute_withdrawn', 'dispute_reinstated', 'superseded')",
+            "kind IN ('pending', 'charge', 'failed', 'canceled', 'fee', 'refund', 'refunded_total', 'dispute', 'dispute_withdrawn', 'dispute_reinstated', 'superseded', 'refund_failed', 'reversal', 'adjustment')",
             name=op.f("ck_payment_entries__kind"),
         ),
         sa.ForeignKeyConstraint(

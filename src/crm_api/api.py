@@ -21,23 +21,41 @@ from crm_api.contacts.households import endpoints as households
 from crm_api.contacts.interactions import endpoints as interactions
 from crm_api.contacts.privacy import endpoints as privacy
 from crm_api.contacts.relationships import endpoints as relationships
+from crm_api.contacts.teams import endpoints as contact_teams
 from crm_api.contacts.timeline import endpoints as timeline
 from crm_api.documents import endpoints as documents
+from crm_api.donations.batches import endpoints as gift_batches
+from crm_api.donations.credits import endpoints as soft_credits
 from crm_api.donations.funds import endpoints as funds
 from crm_api.donations.gifts import endpoints as gifts
+from crm_api.donations.ledger import endpoints as ledger
+from crm_api.donations.ledger.payouts import endpoints as payouts
+from crm_api.donations.ledger.periods import endpoints as ledger_periods
+from crm_api.donations.ledger.proofs import endpoints as ledger_proofs
+from crm_api.donations.matching import endpoints as matching_gifts
+from crm_api.donations.pledges import endpoints as pledges
+from crm_api.donations.premiums import endpoints as premiums
+from crm_api.donations.receipts import endpoints as receipts
 from crm_api.donations.recurring import endpoints as recurring
+from crm_api.donations.tributes import endpoints as tributes
 from crm_api.idempotency.boundary import Route
 from crm_api.intake.deliveries import endpoints as intake
 from crm_api.intake.sources import endpoints as intake_sources
 from crm_api.organizations import endpoints as organizations
 from crm_api.organizations.members import endpoints as members
 from crm_api.organizations.rates import endpoints as rates
+from crm_api.organizations.teams import endpoints as teams
 from crm_api.outbox import endpoints as jobs
+from crm_api.payments.checkouts import endpoints as checkouts
 from crm_api.payments.connections import endpoints as connections
+from crm_api.payments.dunning import endpoints as dunning
 from crm_api.payments.inbox import endpoints as inbox
+from crm_api.payments.matching import endpoints as unmatched
+from crm_api.payments.reconciliation import endpoints as reconciliations
 from crm_api.pipelines import endpoints as pipelines
 from crm_api.pipelines.deals import endpoints as deals
 from crm_api.scoring import endpoints as scoring
+from crm_api.segmentation import endpoints as segments
 from crm_api.tasks import endpoints as tasks
 from crm_api.transfers.exports import endpoints as exports
 from crm_api.transfers.imports import endpoints as imports
@@ -45,20 +63,35 @@ from crm_api.transfers.imports import endpoints as imports
 ROUTERS = (
     contacts.routes,
     contact_batches.routes,
+    checkouts.routes,  # before gifts: /v1/donations/checkouts is no gift
     gifts.routes,
     inbox.routes,
     scoring.routes,
+    segments.routes,
     consents.routes,
     privacy.routes,
     custom_fields.routes,
+    contact_teams.routes,
     households.routes,
     relationships.routes,
     timeline.routes,
     interactions.routes,
     tasks.routes,
     documents.routes,
+    soft_credits.routes,
+    matching_gifts.routes,
+    tributes.routes,
+    premiums.routes,
+    gift_batches.routes,
     funds.routes,
+    ledger.routes,
+    ledger_periods.routes,
+    ledger_proofs.routes,
+    payouts.routes,
     recurring.routes,
+    pledges.routes,
+    dunning.routes,
+    receipts.routes,
     campaigns.routes,
     appeals.routes,
     pipelines.routes,
@@ -66,10 +99,13 @@ ROUTERS = (
     messages.routes,
     dedupe.routes,
     connections.routes,
+    reconciliations.routes,
+    unmatched.routes,
     intake.routes,
     intake_sources.routes,
     organizations.routes,
     members.routes,
+    teams.routes,
     rates.routes,
     api_keys.routes,
     jobs.routes,

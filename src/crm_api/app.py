@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        http.configure(chosen.service_urls)
+        http.configure(chosen.service_urls, paypal_ca_file=chosen.paypal_ca_file)
         database = await Database.open(
             chosen.database_url, size=chosen.database_pool, statement_cache=chosen.database_statement_cache
         )

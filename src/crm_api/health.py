@@ -17,7 +17,9 @@ from crm_api.kit.reply import reply
 from crm_api.kit.schemas import Output
 
 _BACKLOG = prepare(text("SELECT count(*) FROM crm_due_organizations(:before, 0, 100)"))
+_ALARMS = prepare(text("SELECT crm_ledger_alarms()"))
 _STALE = timedelta(minutes=5)
+_BOOKS = "the nightly proof found books that disagree with their gifts: see GET /v1/ledger/proofs"
 
 
 class Health(Output):
@@ -43,18 +45,20 @@ def add_health(app: FastAPI) -> None:
         responses={503: {"model": Health, "description": "Not ready; `checks` say why"}},
     )
     async def health_ready(request: Request) -> Response:
-        """Whether the database answers; `degraded` when background work is late."""
+        """Whether the database answers; `degraded` when background work is late or books do not balance."""
         checks: dict[str, str] = {}
         try:
             async with asyncio.timeout(3), services(request).database.connection() as connection:
                 late = await connection.fetchval(_BACKLOG.sql, clock.utc_now() - _STALE)
+                alarms = await connection.fetchval(_ALARMS.sql)
             checks["database"] = "ok"
             # Said, but not a reason to take the API out of service: webhooks must still be stored.
             checks["worker"] = "ok" if not late else "work is more than 5 minutes late: is a worker running?"
+            checks["books"] = "ok" if not alarms else _BOOKS
         except (Unavailable, TimeoutError):
             checks["database"] = "cannot be reached"
         ready = checks["database"] == "ok"
-        status = "unready" if not ready else "ok" if checks["worker"] == "ok" else "degraded"
+        status = "unready" if not ready else "ok" if set(checks.values()) == {"ok"} else "degraded"
         return reply({"status": status, "checks": checks}, status=200 if ready else 503)
 
     @app.get(

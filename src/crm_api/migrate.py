@@ -112,6 +112,9 @@ async def _is_newest(owner_url: str) -> bool:
 def migrate(owner_url: str, service_url: str) -> None:
     """Everything `crm-api migrate` does. Safe to run again at any time, and by several hosts at once."""
     async_url(owner_url)
+    from crm_api.row_limits import apply
+
     if not asyncio.run(_is_newest(owner_url)):
         upgrade(owner_url)
+    asyncio.run(apply(owner_url))
     asyncio.run(ensure_service_login(owner_url, service_url))

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     doorbell_poll_seconds: float = 0.01
     service_urls: Annotated[dict[str, str], NoDecode] = {}
     paypal_ca_file: str = ""
+    """PEM file of the certificates that PayPal's signing certificates must lead to, instead of the public roots."""
     oidc_issuers: list[OidcIssuer] = []
     log_level: str = "INFO"
     log_json: bool = True

@@ -292,7 +292,7 @@ async def run_worker(
     ready: Callable[[], None] | None = None,
 ) -> None:
     """A worker process from start to clean end (SIGTERM, SIGINT)."""
-    http.configure(settings.service_urls)
+    http.configure(settings.service_urls, paypal_ca_file=settings.paypal_ca_file)
     known = registry or load_registry()
     database = await _open(settings, known)
     worker = kind(settings, database, known)

@@ -120,7 +120,9 @@ class Planted:
 
     def url(self, operation: Operation, **changes: str) -> str:
         """The operation's path with the ids of what was planted."""
-        path = operation.path.format(**{**self.ids, **changes})
+        own = {name: self.ids[f"{operation.id}.{name}"] for name in operation.in_path
+               if f"{operation.id}.{name}" in self.ids}  # fmt: skip
+        path = operation.path.format(**{**self.ids, **own, **changes})
         needed = [one for one in operation.parameters if one["in"] == "query" and one.get("required")]
         query = {
             one["name"]: one["schema"].get("enum", [one["schema"].get("examples", ["newsletter"])[0]])[0]
@@ -139,6 +141,8 @@ class Planted:
             for name, value in body.items():
                 if name in self.ids and value is not None and name.endswith("_id"):
                     body[name] = self.ids[name]
+                elif name == "contact_ids" and isinstance(value, list):
+                    body[name] = [self.ids["contact_id"]]
                 elif name == "from" and isinstance(value, list):
                     body[name] = [self.ids["mergeable"]]
                 else:
@@ -213,6 +217,74 @@ async def plant_circles(world: World, contact_id: str) -> dict[str, str]:
     }
 
 
+async def plant_team(world: World, contact_id: str, member_id: str, key_id: str) -> str:
+    """A branch with a member, a key and a contact."""
+    team = await world.post("/v1/teams", {"name": "Planted branch"})
+    await world.put(f"/v1/teams/{team['id']}/people", {"member_ids": [member_id], "key_ids": [key_id]})
+    await world.put(f"/v1/contacts/{contact_id}/teams", {"team_ids": [team["id"]]})
+    return str(team["id"])
+
+
+async def plant_receipts(world: World, contact_id: str) -> dict[str, str]:
+    """Settings, a receipt that was sent, an annual run of a year without gifts."""
+    await world.put("/v1/receipt-settings", {"signatory_name": "Iryna Bondar"})
+    gift = await world.donation(contact_id, 3300)
+    receipt = await world.post("/v1/receipts", {"donation_id": gift["id"]})
+    run = await world.post("/v1/receipts/annual-runs", {"year": 2001}, expect=202)
+    return {"receipt_id": receipt["id"], "run_id": run["id"], "code": receipt["verify_url"].rpartition("/")[2]}
+
+
+async def plant_gifts(world: World, contact_id: str, company_id: str, fund_id: str) -> dict[str, str]:
+    """Gifts in every state that a verb asks for, one each (`<operation>.donation_id`), and what belongs to gifts."""
+    ids: dict[str, str] = {}
+    for verb in ("adjust", "reverse", "refund_failed"):
+        ids[f"donations_{verb}.donation_id"] = (await world.donation(company_id, 12550, "UAH"))["id"]
+    refunded = f"/v1/donations/{ids['donations_refund_failed.donation_id']}"
+    for _ in range(2):  # one for each time that it is sent
+        await world.post(f"{refunded}/refunds", {"amount": {"amount": 100, "currency": "UAH"}})
+    entries = (await world.get(f"{refunded}/entries"))["data"]
+    ids["refund_id"] = next(one["ref"] for one in entries if one["kind"] == "refund")
+    parts = [{"fund_id": fund_id, "percent": "60"}, {"fund_id": await _second_fund(world), "percent": "40"}]
+    gift = await world.donation(company_id, 12550, "UAH", allocations=parts)
+    path = f"/v1/donations/{gift['id']}"
+    credit = await world.post(f"{path}/soft-credits", {"contact_id": contact_id, "type": "employer"})
+    match = await world.post(f"{path}/matching-gifts", {"company_contact_id": contact_id})
+    honoree = {"type": "honor", "honoree_name": "Леся", "notify": [{"name": "Сестра", "email": "s@example.org"}]}
+    tribute = await world.post(f"{path}/tributes", honoree)
+    premium = await world.post(
+        f"{path}/premiums", {"name": "Calendar", "fair_market_value": {"amount": 1, "currency": "UAH"}}
+    )
+    for name in ("donation_soft_credits", "donation_premiums", "tributes", "matching_gifts"):
+        ids[f"{name}_create.donation_id"] = ids[f"{name}_delete.donation_id"] = gift["id"]
+    ids |= await _plant_batches(world)
+    return {
+        **ids,
+        "soft_credit_id": credit["id"],
+        "matching_gift_id": match["id"],
+        "tribute_id": tribute["id"],
+        "tribute_notice_id": tribute["notices"][0]["id"],
+        "premium_id": premium["id"],
+        "company_contact_id": company_id,
+    }
+
+
+async def _second_fund(world: World) -> str:
+    made: str = (await world.post("/v1/funds", {"code": "summer", "name": "Summer camp"}))["id"]
+    return made
+
+
+async def _plant_batches(world: World) -> dict[str, str]:
+    """An open batch, one that can be posted, one that can be canceled, and a pending gift."""
+    control = {"control_count": 1, "control_amount": {"amount": 12550, "currency": "UAH"}}
+    ids = {}
+    for name in ("gift_batch_id", "gift_batches_post.gift_batch_id", "gift_batches_cancel.gift_batch_id"):
+        ids[name] = (await world.post("/v1/gift-batches", {"name": "Box", **control}))["id"]
+    gift = {"amount": control["control_amount"], "method": "cash"}
+    await world.post(f"/v1/gift-batches/{ids['gift_batches_post.gift_batch_id']}/donations", gift)
+    pending = await world.post(f"/v1/gift-batches/{ids['gift_batch_id']}/donations", gift)
+    return {**ids, "donations_cancel.donation_id": pending["id"]}
+
+
 async def plant_intake(world: World) -> dict[str, str]:
     """A form, a bot that listens at the planted address, and what somebody wrote to it."""
     form = await world.post("/v1/intake-sources", {"kind": "form", "name": "Help us"})
@@ -254,7 +326,7 @@ async def plant(world: World) -> Planted:
     deal = await world.post(
         "/v1/deals", {"pipeline_id": pipeline["id"], "title": "Ambulance", "contact_id": contact["id"]}
     )
-    external_ids = [{"system": "old-crm", "id": "G1"}]
+    external_ids = [{"system": "old-crm", "id": "G1"}, {"system": "old-crm", "id": "42"}]
     gift = await world.donation(
         contact["id"], fund_id=fund["id"], campaign_id=campaign["id"], external_ids=external_ids
     )
@@ -298,15 +370,19 @@ async def plant(world: World) -> Planted:
     )
     duplicates = await plant_duplicates(world)
     circles = await plant_circles(world, contact["id"])
+    gifts = await plant_gifts(world, contact["id"], circles["to_contact_id"], fund["id"])
     transfers = await plant_transfers(world)
     intake = await plant_intake(world)
+    receipts = await plant_receipts(world, contact["id"])
     await world.drain()
     async with world.database.write(world.tenant) as session:
         await seal_next(session, through=clock.utc_now())  # nothing of this organization is open
     ids = {
         **intake,
+        **receipts,
         **duplicates,
         **circles,
+        **gifts,
         **transfers,
         "contact_id": contact["id"],
         "system": "old-crm",
@@ -324,6 +400,7 @@ async def plant(world: World) -> Planted:
         "interaction_id": interaction["id"],
         "task_id": task["id"],
         "key_id": key["id"],
+        "team_id": await plant_team(world, contact["id"], member["id"], key["id"]),
         "document_id": document["id"],
         "file_token": (await world.post(f"/v1/documents/{document['id']}/links"))["url"].rpartition("/")[2],
         "provider": "stripe",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crm_api.kit.ids import new_id
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 from tests.api.surface import FIXTURES, Operation, Planted, leaves, operations, problem_of, replaced, send
 from tests.support.world import World
 
@@ -215,14 +215,14 @@ async def test_a_webhook_at_the_wrong_organizations_address(make_world: Any) -> 
     theirs = await two.stripe_connection("whsec_of_two")
     now = one.tenant.now()
     for secret, connection in (("whsec_of_one", theirs), ("whsec_of_two", mine)):
-        headers = PROVIDERS["stripe"].sign(_event(), secret=secret, now=now)
+        headers = STRIPE.sign(_event(), secret=secret, now=now)
         answer = await one.deliver(connection, _event(), headers, expect=400)
         assert answer.json()["code"].startswith("signature_")
     for world in (one, two):
         await world.drain()
         assert (await world.get("/v1/payments/inbox"))["data"] == []
         assert (await world.get("/v1/donations"))["data"] == []
-    headers = PROVIDERS["stripe"].sign(_event(), secret="whsec_of_two", now=now)
+    headers = STRIPE.sign(_event(), secret="whsec_of_two", now=now)
     await one.deliver(theirs, _event(), {**headers, "X-Organization-Id": str(one.id)})
     assert (await one.get("/v1/payments/inbox"))["data"] == []
     assert len((await two.get("/v1/payments/inbox"))["data"]) == 1
@@ -241,7 +241,7 @@ async def test_a_disabled_connection_does_not_listen(make_world: Any) -> None:
     world: World = await make_world()
     connection = await world.stripe_connection()
     await world.patch(f"/v1/payment-connections/{connection}", {"status": "disabled"})
-    headers = PROVIDERS["stripe"].sign(_event(), secret="whsec_of_the_tests", now=world.tenant.now())
+    headers = STRIPE.sign(_event(), secret="whsec_of_the_tests", now=world.tenant.now())
     await world.deliver(connection, _event(), headers, expect=404)
 
 

@@ -218,6 +218,54 @@ EXAMPLES: dict[str, tuple[list[Entry], str, dict[str, object]]] = {
         "canceled",
         {"gross": 0, "refunded": 0, "fee": 0, "received_at": None, "counted": 0},
     ),
+    "a refund that failed, told by a word of its own": (
+        [charge(), refund("re_1", 10, 400), entry("refund_failed", 20, 400, ref="re_1")],
+        "succeeded",
+        {"refunded": 0, "counted": 1000},
+    ),
+    "a running total that still holds the refund that failed": (
+        [charge(), total(10, 400), refund("re_1", 10, 400), entry("refund_failed", 20, 400, ref="re_1")],
+        "succeeded",
+        {"refunded": 0},
+    ),
+    "a failure of an unknown refund": ([charge(), entry("refund_failed", 20, 400, ref="re_9")], "succeeded", {}),
+    "a cheque bounced": (
+        [charge(), entry("reversal", 9, 1000, ref="r", reason="cheque_bounced")],
+        "charged_back",
+        {"charged_back": 1000, "counted": 0},
+    ),
+    "a reversal of everything that is not told in figures": (
+        [charge(), entry("reversal", 9, ref="r")],
+        "charged_back",
+        {"charged_back": 1000},
+    ),
+    "the bank gave it back": (
+        [charge(), entry("reversal", 9, 1000, ref="r"), entry("reversal", 12, ref="r", status="canceled")],
+        "succeeded",
+        {"charged_back": 0, "counted": 1000},
+    ),
+    "a dispute lost and the reversal of the same money": (
+        [charge(), dispute("d", 9, "lost", 700), entry("reversal", 10, 700, ref="r")],
+        "charged_back",
+        {"charged_back": 700, "counted": 300},
+    ),
+    "corrected upwards, then downwards": (
+        [charge(), entry("adjustment", 5, 500), entry("adjustment", 6, -100)],
+        "succeeded",
+        {"gross": 1400, "counted": 1400},
+    ),
+    "corrected to what was refunded": (
+        [charge(), refund("re", 3, 400), entry("adjustment", 5, -600)],
+        "refunded",
+        {"gross": 400, "counted": 0},
+    ),
+    "the day was wrong": (
+        [charge(50), entry("adjustment", 60, 0, made=20), entry("adjustment", 70, 0, made=30)],
+        "succeeded",
+        {"gross": 1000, "received_at": at(30)},
+    ),
+    "a correction before the charge is known": ([entry("adjustment", 5, 500)], "pending", {"gross": 0}),
+    "corrected below nothing": ([charge(), entry("adjustment", 5, -5000)], "succeeded", {"gross": 0, "counted": 0}),
     "a charge of nothing": ([charge(0, 0)], "succeeded", {"gross": 0, "counted": 0}),
 }
 
@@ -242,14 +290,16 @@ def test_example_in_any_order_and_twice(name: str) -> None:
 
 SECONDS = st.integers(0, 8)
 AMOUNTS = st.integers(0, 12)
+TOLD: tuple[EntryKind, ...] = ("charge", "refund", "refunded_total", "dispute", "fee", *ATTEMPTS)
+BY_STAFF: tuple[EntryKind, ...] = ("refund_failed", "reversal", "adjustment")
 
 
 @st.composite
-def entries_of_one_gift(draw: st.DrawFn) -> list[Entry]:
+def entries_of_one_gift(draw: st.DrawFn, kinds: tuple[EntryKind, ...] = (*TOLD, *BY_STAFF)) -> list[Entry]:
     """Any evidence, true or not: few ids, few seconds, few amounts, so that everything collides with everything."""
 
     def one() -> Entry:
-        kind = draw(st.sampled_from(("charge", "refund", "refunded_total", "dispute", "fee", *ATTEMPTS)))
+        kind = draw(st.sampled_from(kinds))
         second = draw(SECONDS)
         amount = draw(st.none() | AMOUNTS)
         ref = draw(st.sampled_from((None, "a", "b", "c")))
@@ -262,6 +312,11 @@ def entries_of_one_gift(draw: st.DrawFn) -> list[Entry]:
         elif kind == "dispute":
             status = draw(st.sampled_from(("open", "inquiry", "won", "lost")))
             made = entry("dispute", second, amount, ref=ref, status=status, reason=reason)
+        elif kind == "reversal":
+            status = draw(st.sampled_from((None, "succeeded", "canceled")))
+            made = entry("reversal", second, amount, ref=ref, status=status, reason=reason)
+        elif kind == "adjustment":
+            made = entry("adjustment", second, draw(st.none() | st.integers(-9, 9)), made=draw(st.none() | SECONDS))
         else:
             made = entry(kind, second, amount, ref=ref, reason=reason)
         clash = draw(st.integers(0, 9))
@@ -299,7 +354,7 @@ def test_figures_always_make_sense(entries: list[Entry]) -> None:
 
 
 @settings(deadline=None)
-@given(entries_of_one_gift(), SECONDS, AMOUNTS)
+@given(entries_of_one_gift(kinds=TOLD), SECONDS, AMOUNTS)
 def test_one_more_charge_never_takes_anything_away(entries: list[Entry], second: int, amount: int) -> None:
     before, after = derive(entries), derive([*entries, replace(charge(second, amount), key="another")])
     assert after.gross == max(before.gross, amount)

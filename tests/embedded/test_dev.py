@@ -23,7 +23,7 @@ from tests.support.cluster import SOURCE
 
 from crm_api.embedded.process import free_port, pause
 from crm_api.kit.clock import monotonic
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import PROVIDERS, STRIPE
 
 READY = {"base_url", "api_key", "organization_id", "docs_url", "mail_dir", "database_url", "redis_url"}
 
@@ -119,7 +119,7 @@ def letters_after_webhooks(facts: dict[str, str]) -> list[float]:
         now = datetime.now(UTC)
         sample = PROVIDERS["stripe"].sample("payment_intent.succeeded", now=now, seed=f"dev-{number}")
         event = json.dumps(sample).encode()
-        signed = PROVIDERS["stripe"].sign(event, secret="whsec_dev", now=now)
+        signed = STRIPE.sign(event, secret="whsec_dev", now=now)
         began = monotonic()
         assert httpx.post(connection["webhook_url"], content=event, headers=signed, trust_env=False).status_code == 202
         while len(list(Path(facts["mail_dir"]).glob("*.eml"))) < number:

@@ -19,7 +19,7 @@ import pytest
 import redis.asyncio as redis
 
 from crm_api.kit import clock
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import PROVIDERS, STRIPE
 from tests.support.cluster import Cluster, running_cluster, stripe_connection
 from tests.support.invariants import Bounds, ClientLog, violations
 from tests.support.world import STRIPE_SECRET
@@ -75,7 +75,7 @@ class Provider:
     async def _deliver(self, body: bytes) -> None:
         delay = 0.05
         while True:
-            headers = PROVIDERS["stripe"].sign(body, secret=STRIPE_SECRET, now=datetime.now(UTC))
+            headers = STRIPE.sign(body, secret=STRIPE_SECRET, now=datetime.now(UTC))
             try:
                 answer = await self._client.post(self.path, content=body, headers=headers)
             except httpx.TransportError as error:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 from crm_api.worker import Worker
 from tests.support.services import Services
 from tests.support.stories import AMOUNT, FAR, FIRST, known, letters_of_gifts, one_off, settle, subscription
@@ -49,7 +49,7 @@ async def new_world(database_url: str, services: Services, folder: Path) -> Worl
 async def send(world: World, event: Event) -> None:
     """Deliver an event, signed for the clock that every world here has; the answer is 2xx."""
     body = json.dumps(event).encode()
-    headers = PROVIDERS["stripe"].sign(body, secret=STRIPE_SECRET, now=FAR)
+    headers = STRIPE.sign(body, secret=STRIPE_SECRET, now=FAR)
     await world.deliver(await world.stripe_connection(), body, headers)
 
 

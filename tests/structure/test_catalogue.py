@@ -14,7 +14,7 @@ from crm_api.registry import load_models
 from tests.structure.catalogue import LiveTable
 
 Tables = dict[str, LiveTable]
-APPEND_ONLY = {"audit_events", "audit_seals", "payment_entries", "donor_status_changes", "deal_moves"}
+APPEND_ONLY = {"audit_events", "audit_seals", "payment_entries", "donor_status_changes", "deal_moves", "ledger_journals"}
 UNSET = "NULLIF(current_setting('crm.organization_id'::text, true), ''::text)"
 
 
@@ -36,11 +36,17 @@ def test_every_table_has_the_tenant_policy(tables: Tables) -> None:
         assert policy["using_"] == policy["check_"] == expected, table.name
 
 
-async def test_the_only_other_policy_is_the_lookups(tables: Tables, owner: asyncpg.Connection) -> None:
+async def test_the_only_other_policies_are_the_lookups_and_the_limits(
+    tables: Tables, owner: asyncpg.Connection
+) -> None:
     lookup = await owner.fetchval("SELECT 'crm_lookup'::regrole::oid")
+    limited = await owner.fetchval("SELECT 'crm_limited'::regrole::oid")
     for table in tables.values():
         for name, policy in table.policies.items():
-            if name != "tenant":
+            if name.startswith("limit_"):
+                assert not policy["permissive"], f"{table.name}.{name} would show more, not less"
+                assert (policy["command"], policy["roles"]) == ("*", [limited]), f"{table.name}.{name}"
+            elif name != "tenant":
                 assert (name, policy["command"], policy["roles"]) == ("lookup", "r", [lookup]), table.name
 
 
@@ -181,11 +187,11 @@ async def test_nobody_else_may_do_anything(tables: Tables, owner: asyncpg.Connec
     for table in tables.values():
         row = await owner.fetchval("SELECT array_agg(DISTINCT a.grantee::regrole::text) FROM pg_class c, aclexplode("
                                    "coalesce(c.relacl, acldefault('r', c.relowner))) a WHERE c.oid = $1", table.oid)  # fmt: skip
-        assert set(row) <= {table.owner, "crm_service"}, f"{table.name}: {row}"
+        assert set(row) <= {table.owner, "crm_service", "crm_limited"}, f"{table.name}: {row}"
 
 
 async def test_the_service_owns_nothing_and_bypasses_nothing(owner: asyncpg.Connection) -> None:
-    for role in ("crm_app", "crm_service", "crm_lookup"):
+    for role in ("crm_app", "crm_service", "crm_lookup", "crm_limited"):
         row = await owner.fetchrow("SELECT * FROM pg_roles WHERE rolname = $1", role)
         assert row is not None
         assert not (row["rolsuper"] or row["rolbypassrls"] or row["rolcreaterole"] or row["rolcreatedb"]), role
@@ -195,15 +201,15 @@ async def test_the_service_owns_nothing_and_bypasses_nothing(owner: asyncpg.Conn
     assert await owner.fetchval(owned) == 0
     groups = "SELECT array_agg(roleid::regrole::text) FROM pg_auth_members WHERE member = 'crm_app'::regrole"
     assert await owner.fetchval(groups) == ["crm_service"]
-    for role in ("crm_app", "crm_service", "crm_lookup"):
+    for role in ("crm_app", "crm_service", "crm_lookup", "crm_limited"):
         assert not await owner.fetchval("SELECT has_schema_privilege($1, 'public', 'CREATE')", role), role
         assert not await owner.fetchval("SELECT pg_has_role('crm_app', 'crm_lookup', 'MEMBER')")
 
 
-LOOKUPS = {"crm_lookup_api_key", "crm_lookup_connection", "crm_due_organizations"}
+LOOKUPS = {"crm_lookup_api_key", "crm_lookup_connection", "crm_due_organizations", "crm_ledger_alarms"}
 
 
-async def test_exactly_three_functions_read_before_a_tenant_is_known(owner: asyncpg.Connection) -> None:
+async def test_exactly_four_functions_read_before_a_tenant_is_known(owner: asyncpg.Connection) -> None:
     rows = await owner.fetch(
         """
         SELECT p.oid, p.proname AS name, p.proowner::regrole::text AS owner, p.proconfig AS config, p.prosecdef,
@@ -239,13 +245,17 @@ async def test_the_lookups_see_only_what_they_need(tables: Tables, owner: asyncp
             assert not await owner.fetchval(may, table.oid, privilege), table.name
         assert not await owner.fetchval("SELECT has_table_privilege('crm_lookup', $1::oid, 'DELETE')", table.oid)
     tenant = {"id", "mode", "currency", "timezone", "language", "test_clock"}
-    assert seen == {
-        "organizations": tenant,
-        "api_keys": {"organization_id", "id", "secret_hash", "scopes", "expires_at", "revoked_at", "last_used_at"},
+    access = {"team_access", "unassigned_contacts", "beneficiary_privacy", "beneficiary_roles"}
+    assert seen == {  # fmt: skip
+        "organizations": tenant | access,
+        "api_keys": {
+            "organization_id", "id", "secret_hash", "scopes", "expires_at", "revoked_at", "last_used_at", "sees_all",
+        },
         "payment_connections": {"organization_id", "id", "provider", "status", "credentials"},
         "intake_sources": {"organization_id", "id", "kind", "active", "credentials"},
         "jobs": {"organization_id", "state", "due_at"},
         "schedules": {"organization_id", "next_at"},
+        "ledger_proofs": {"organization_id", "alarm"},
     }
 
 

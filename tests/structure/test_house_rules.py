@@ -173,7 +173,7 @@ def _is_stub(node: ast.AST) -> bool:
     return len(body) == 1 and isinstance(body[0], ast.Expr) and ast.unparse(body[0]) == "..."
 
 
-UNBOUND = ("crm_due_organizations(", "crm_lookup_", "pg_advisory_xact_lock", "pg_stat_activity")
+UNBOUND = ("crm_due_organizations(", "crm_ledger_alarms(", "crm_lookup_", "pg_advisory_xact_lock", "pg_stat_activity")
 """What is asked before a tenant is known, locks, whose names hold the organization, and what is no tenant's: sessions."""
 
 

@@ -1,4 +1,4 @@
-"""Stripe's REST API as far as payments are looked up in it, on a port of this machine."""
+"""Stripe's REST API as far as payments are looked up, listed and begun in it, on a port of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from tests.support.stripe_events import START
 
@@ -25,6 +25,11 @@ class FakeStripe:
     invoice_payments: list[dict[str, Any]] = field(default_factory=list)
     trouble: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    pages: dict[str, tuple[dict[str, str], dict[str, Any]]] = field(default_factory=dict)
+    """What was sent with each idempotency key, and the session that it made."""
+    refusal: str = ""
+    """The code of a final no to the next session."""
+    page_size: int = 100
     port: int = 0
 
     @property
@@ -36,14 +41,53 @@ class FakeStripe:
         """Put objects into the account."""
         self.objects.update({obj["id"]: obj for obj in objects})
 
-    def answer(self, target: str, headers: dict[str, str]) -> tuple[int, Any]:
-        """Status and body for one request."""
+    def open_session(self, key: str, fields: dict[str, str]) -> tuple[int, Any]:
+        """A checkout session; the same for the same key, and a refusal where its fields are others."""
+        if self.refusal:
+            return 400, {"error": {"type": "invalid_request_error", "code": self.refusal}}
+        if key in self.pages:
+            sent, made = self.pages[key]
+            same = sent == fields
+            return (200, made) if same else (400, {"error": {"type": "idempotency_error"}})
+        name = f"cs_test_fake{len(self.pages):04d}{key[-6:]}"
+        made = {
+            "id": name,
+            "object": "checkout.session",
+            "url": f"https://checkout.stripe.com/c/pay/{name}",
+            "status": "open",
+            "payment_intent": None,
+            "expires_at": int(fields["expires_at"]),
+        }
+        self.pages[key] = fields, made
+        self.knows(made)
+        return 200, made
+
+    def charges(self, query: dict[str, str]) -> dict[str, Any]:
+        """A page of charges of a time, newest first."""
+        since, until = int(query["created[gte]"]), int(query["created[lt]"])
+        found = [one for one in self.objects.values() if one.get("object") == "charge"]
+        found = sorted((one for one in found if since <= one["created"] < until), key=lambda one: -one["created"])
+        if (after := query.get("starting_after")) is not None:
+            found = found[[one["id"] for one in found].index(after) + 1 :]
+        size = min(int(query["limit"]), self.page_size)
+        return {"object": "list", "data": found[:size], "has_more": len(found) > size}
+
+    def answer(self, target: str, headers: dict[str, str], fields: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Status and body for one request; `fields` of one that posts."""
         parts = urlsplit(target)
         self.asked.append(parts.path)
         if headers.get("authorization") != f"Bearer {API_KEY}":
             return 401, {"error": {"type": "invalid_request_error"}}
         if self.trouble:
             return self.trouble.pop(0), {"error": {"type": "api_error"}}
+        if fields is not None:
+            return self.open_session(headers["idempotency-key"], fields)
+        if parts.path == "/v1/charges":
+            return 200, self.charges(dict(parse_qsl(parts.query)))
+        if parts.path == "/v1/disputes":
+            wanted = parse_qs(parts.query)["charge"]
+            disputes = [one for one in self.objects.values() if one.get("object") == "dispute"]
+            return 200, {"object": "list", "data": [one for one in disputes if one["charge"] in wanted]}
         folder, _, name = parts.path.removeprefix("/v1/").rpartition("/")
         if parts.path == "/v1/invoice_payments":
             wanted = parse_qs(parts.query)["payment[payment_intent]"]
@@ -60,7 +104,9 @@ class FakeStripe:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            status, found = self.answer(first.split(" ")[1], headers)
+            sent = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
+            fields = dict(parse_qsl(sent, keep_blank_values=True)) if first.startswith("POST") else None
+            status, found = self.answer(first.split(" ")[1], headers, fields)
             body = json.dumps(found).encode()
             now = format_datetime(START, usegmt=True)
             writer.write(

@@ -21,7 +21,7 @@ from crm_api.kit import http
 from crm_api.kit.db import Database, Tenant
 from crm_api.kit.edge import Edge
 from crm_api.outbox import service as outbox
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 from crm_api.settings import Settings
 from crm_api.worker import Worker
 from tests.support.services import Services
@@ -157,7 +157,7 @@ class World:
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         row = await self.get("/v1/organization")
         now = datetime.fromisoformat(row["test_clock"]) if row["test_clock"] else datetime.now(UTC)
-        headers = PROVIDERS["stripe"].sign(body, secret=secret, now=now)
+        headers = STRIPE.sign(body, secret=secret, now=now)
         return await self.deliver(connection, body, headers, expect=expect)
 
     async def deliver(
@@ -190,7 +190,7 @@ async def open_world(
     """Make an organization and everything around it."""
     mail.mkdir(parents=True, exist_ok=True)
     chosen = make_settings(database_url, mail, **settings)
-    http.configure(chosen.service_urls)
+    http.configure(chosen.service_urls, paypal_ca_file=chosen.paypal_ca_file)
     outbox.set_doorbell(None)
     database = await Database.open(chosen.database_url, size=chosen.database_pool)
     made = await make_organization(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, UniqueConstraint
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import ACCOUNTABILITY, retain
 from crm_api.kit.tables import APPEND_ONLY, document, instant, number, string, tenant_table, uid
 
@@ -22,6 +23,7 @@ audit_events = tenant_table(
     Index("ix_audit_events__actor", "organization_id", "actor_id", "id"),
     privileges=APPEND_ONLY,
     personal=retain(where="t.resource = 'contact' AND t.resource_id = ANY(:names)", ground=ACCOUNTABILITY, until="at"),
+    limit=RowLimit(where="{things}"),
 )
 
 audit_seals = tenant_table(

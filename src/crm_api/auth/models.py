@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
-from crm_api.kit.tables import document, instant, number, one_of, string, tenant_table, uid
+from crm_api.kit.tables import document, flag, instant, number, one_of, string, tenant_table, uid
 
 api_keys = tenant_table(
     "api_keys",
@@ -17,6 +17,7 @@ api_keys = tenant_table(
     instant("revoked_at", null=True),
     instant("last_used_at", null=True),
     uid("rotated_from", null=True),
+    flag("sees_all", default=True),  # not limited to its teams
     number("version", default="1"),
     instant("created_at"),
     instant("updated_at"),

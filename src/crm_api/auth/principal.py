@@ -11,11 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from crm_api.auth.limits import limit_of
 from crm_api.auth.oidc import OidcVerifier
-from crm_api.auth.scopes import ROLE_SCOPES
+from crm_api.auth.scopes import ROLE_SCOPES, WHOLE_SCOPES
 from crm_api.auth.tokens import hash_secret, parse_token
 from crm_api.kit import clock
 from crm_api.kit.db import Actor, Database, Row, Tenant, prepare
+from crm_api.kit.limits import Limit
 from crm_api.kit.log import get_logger
 from crm_api.kit.problems import Forbidden, Unauthorized
 from crm_api.organizations.service import tenant_of
@@ -28,7 +30,7 @@ LOOKUP = prepare(text("SELECT * FROM crm_lookup_api_key(:key_id)"))
 _MEMBER = prepare(
     text(
         """
-        SELECT o.*, m.id AS member_id, m.role, m.subject, m.issuer
+        SELECT o.*, m.id AS member_id, m.role, m.subject, m.issuer, m.sees_all
         FROM organizations o JOIN members m ON m.organization_id = o.id
         WHERE o.id = :organization_id AND m.organization_id = :organization_id AND m.status = 'active'
           AND ((m.issuer = :issuer AND m.subject = :subject) OR (m.issuer IS NULL AND m.email = :email))
@@ -54,10 +56,18 @@ class Principal:
     id: str
     scopes: frozenset[str]
     expires_at: datetime | None = None
+    limit: Limit | None = None
+    """Which rows are seen, where not all are."""
 
     def require(self, scope: str) -> None:
         """403 with the scope's name where it is missing."""
         if scope not in self.scopes:
+            if self.limit is not None and scope in WHOLE_SCOPES:
+                raise Forbidden(
+                    "This concerns the whole organization, of which you see a part. Ask somebody who sees all of it.",
+                    code="sees_a_part",
+                    scope=scope,
+                )
             raise Forbidden(
                 f"This needs the scope {scope}. Use a key that has it, or ask an administrator to grant it.",
                 code="missing_scope",
@@ -67,7 +77,7 @@ class Principal:
     def actor(self, request_id: str) -> Actor:
         """The principal as sessions and the audit carry it."""
         ends = self.expires_at if self.kind == "api_key" else None
-        return Actor(self.kind, self.id, request_id, self.scopes, ends)
+        return Actor(self.kind, self.id, request_id, self.scopes, ends, self.limit)
 
 
 class Authenticator:
@@ -121,7 +131,16 @@ class Authenticator:
         used: datetime | None = row["last_used_at"]
         if used is None or clock.utc_now() - used > timedelta(hours=1):
             self._later(self._note_use(tenant, parsed.key_id))
-        return Principal(tenant, "api_key", str(parsed.key_id), frozenset(row["scopes"]), row["expires_at"])
+        held = frozenset(row["scopes"])
+        return await self._principal(row, tenant, "api_key", parsed.key_id, held, row["expires_at"])
+
+    async def _principal(
+        self, row: Row, tenant: Tenant, kind: str, who: UUID, scopes: frozenset[str], expires_at: datetime | None
+    ) -> Principal:
+        limit = await limit_of(self._database, tenant, row, kind, who, scopes)
+        if limit is not None:
+            scopes -= WHOLE_SCOPES
+        return Principal(tenant, kind, str(who), scopes, expires_at, limit)
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -158,4 +177,5 @@ class Authenticator:
                 )
             if not bound:
                 raise Forbidden("Somebody else has just signed in as this member.", code="not_a_member")
-        return Principal(tenant, "member", str(row["member_id"]), ROLE_SCOPES[row["role"]], identity.expires_at)
+        held = ROLE_SCOPES[row["role"]]
+        return await self._principal(row, tenant, "member", row["member_id"], held, identity.expires_at)

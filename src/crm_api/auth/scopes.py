@@ -9,6 +9,8 @@ SCOPES: dict[str, str] = {
     "members:write": "Invite, change and disable members",
     "api_keys:read": "List API keys (never their secrets)",
     "api_keys:write": "Create, rotate and revoke API keys",
+    "teams:read": "Read teams, and which contacts they look after",
+    "teams:write": "Create, change and remove teams, say who belongs to them",
     "contacts:read": "Read contacts",
     "contacts:read_sensitive": "Read beneficiary-sensitive fields of contacts",
     "contacts:write": "Create and change contacts",
@@ -21,6 +23,8 @@ SCOPES: dict[str, str] = {
     "custom_fields:write": "Define, change, archive and erase custom fields",
     "donations:read": "Read gifts, recurring plans and funds",
     "donations:write": "Record gifts, refunds and funds",
+    "ledger:read": "Read the books: trial balance, journals, accounts, closed periods, proofs, payouts",
+    "ledger:write": "Map accounts, close and reopen periods, record payouts, start proofs",
     "payments:read": "Read payment connections and the inbox of provider events",
     "payments:write": "Connect payment providers and replay events",
     "intake:read": "Read sources of intake and what they sent",
@@ -32,6 +36,8 @@ SCOPES: dict[str, str] = {
     "pipelines:write": "Create and change pipelines and deals, move deals",
     "scoring:read": "Read donor profiles and scores",
     "scoring:write": "Change scoring rules and start rebuilds",
+    "segments:read": "Read segments, who is in them and why",
+    "segments:write": "Make and change segments",
     "messages:read": "Read letters and their delivery state",
     "audit:read": "Read who did what, when",
     "exports:read": "See exports and download their files",
@@ -42,6 +48,20 @@ SCOPES: dict[str, str] = {
 }
 ALL_SCOPES = frozenset(SCOPES) - {"donations:intend"}
 PUBLISHABLE_SCOPES = frozenset({"donations:intend", "forms:submit"})
+WHOLE_SCOPES = frozenset(
+    {
+        "organization:write",
+        "members:write",
+        "api_keys:write",
+        "teams:write",
+        "jobs:read",
+        "jobs:write",
+        "payments:read",
+        "payments:write",
+        "intake:write",
+    }
+)
+"""What nobody has who sees only a part of the contacts: it would lift the limit, or shows what is behind it."""
 
 _READS = frozenset(scope for scope in ALL_SCOPES if scope.endswith(":read")) - {"privacy:read", "audit:read"}
 ROLE_SCOPES: dict[str, frozenset[str]] = {
@@ -70,7 +90,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
         }
     ),
     "finance": (_READS - {"api_keys:read", "members:read"})
-    | {"donations:write", "payments:write", "jobs:write", "exports:write", "tasks:write", "documents:write"},
+    | {"donations:write", "ledger:write", "payments:write", "jobs:write", "exports:write", "tasks:write", "documents:write"},
     "viewer": frozenset(
         {"organization:read", "contacts:read", "donations:read", "campaigns:read", "pipelines:read", "scoring:read"}
     ),

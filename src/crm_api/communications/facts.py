@@ -11,3 +11,5 @@ class LetterQueued(Fact):
     """A letter is to be sent."""
 
     message_id: UUID
+    receipt_id: UUID | None = None
+    """The receipt that goes with it."""

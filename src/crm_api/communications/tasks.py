@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from crm_api.communications.deliveries import service
+from crm_api.communications.deliveries import receipts, service
 from crm_api.communications.facts import LetterQueued
 from crm_api.contacts.privacy.facts import ContactErased
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
+from crm_api.donations.receipts.facts import ReceiptReady
 from crm_api.kit.db import Tenant, WriteSession
 from crm_api.outbox.facts import Job, Registry, Subscriber
 
@@ -45,6 +46,11 @@ async def write_letter(session: WriteSession, job: Job) -> None:
         await service.decide_letter(session, UUID(payload["gift_id"]), wanted)
 
 
+async def write_receipt(session: WriteSession, job: Job) -> None:
+    """Decide the letter that brings a receipt."""
+    await receipts.decide(session, UUID(job.payload["receipt_id"]))
+
+
 def _wants(fact: GiftRecorded | GiftChanged) -> bool:
     return fact.contact_id is not None and bool(_of_fact(fact))
 
@@ -66,6 +72,7 @@ def register(registry: Registry) -> None:
     registry.subscribe(
         Subscriber("communications.write_letter", (GiftRecorded, GiftChanged), handle=write_letter, wants=_wants)
     )
+    registry.subscribe(Subscriber("communications.write_receipt", (ReceiptReady,), handle=write_receipt))
     registry.subscribe(
         Subscriber(
             "communications.send_letter", (LetterQueued,), outside=service.send_letter, timeout=timedelta(seconds=120)

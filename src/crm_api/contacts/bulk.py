@@ -119,10 +119,15 @@ class Change:
 async def holders(
     session: ReadSession, *, external_ids: Iterable[tuple[str, str]], keys: Iterable[tuple[str, str]]
 ) -> list[Holder]:
-    """Who has any of these external ids (system, id) and keys (kind, value); one trip."""
+    """Who has any of these external ids (system, id) and keys (kind, value); one trip. For a limited caller those are
+    among them who have the external id and are not seen: they cannot be read or locked."""
     systems, ids = _columns(external_ids, 2)
     kinds, values = _columns(keys, 2)
     rows = await session.fetch(_HOLDERS, systems=systems, ids=ids, kinds=kinds, values=values)
+    if session.limit is not None and ids:  # an external id is taken, whoever sees the contact that has it
+        taken = {(row["kind"], row["value"]) for row in rows}
+        whole = await session.whole().fetch(_HOLDERS, systems=systems, ids=ids, kinds=[], values=[])
+        rows += [row for row in whole if (row["kind"], row["value"]) not in taken]
     return [Holder(row["kind"], row["value"], row["contact_id"]) for row in rows]
 
 

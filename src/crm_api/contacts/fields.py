@@ -6,6 +6,7 @@ from crm_api.contacts.keys import birthday
 from crm_api.contacts.keys import fold_email as fold_email
 from crm_api.contacts.models import contact_keys, contacts
 from crm_api.contacts.query import parse
+from crm_api.contacts.teams.models import contact_teams
 from crm_api.kit.fields import Catalogue, Field
 from crm_api.kit.names import fold
 
@@ -103,6 +104,12 @@ CONTACTS = Catalogue(
             normalize=_birthday,
             sensitivity="donor_sensitive",
             description="Month and day of birth, as `05-17`.",
+        ),
+        Field(
+            "team_id",
+            "uuid",
+            sources=((contact_teams.c.contact_id, contact_teams.c.team_id),),
+            description="Contacts that this team looks after itself.",
         ),
         Field("kind", "choice", contacts.c.kind, choices=("person", "organization")),
         Field("created_at", "instant", contacts.c.created_at, sortable=True),

@@ -24,8 +24,9 @@ from crm_api.demo.rates import CURRENCIES
 from crm_api.demo.script import Script, by_stripe, write_script
 from crm_api.demo.stripe import make_payment
 from crm_api.demo.surroundings import Surroundings, prepare_fields
+from crm_api.donations.gifts.corrections import refund_by_hand
 from crm_api.donations.gifts.schemas import DonationCreate, RefundCreate
-from crm_api.donations.gifts.service import PaymentFacts, record_by_hand, record_gift, refund_by_hand
+from crm_api.donations.gifts.service import PaymentFacts, record_by_hand, record_gift
 from crm_api.donations.recurring.service import PlanStatement, state_plan
 from crm_api.kit.crypto import Vault
 from crm_api.kit.db import Database, Tenant, WriteSession, prepare

@@ -36,7 +36,7 @@ PREDICATES = (
         many=True,
         where="{t}.superseded_by IS NULL",
         scope="donations:read",
-        facts=("GiftRecorded", "GiftChanged", "GiftsRestated", "ContactsMerged", "ContactsUnmerged"),
+        facts=("DonorsRefreshed", "ScoringRebuilt", "ContactsMerged", "ContactsUnmerged"),
         description="The contact's gifts, whatever became of them: ask for counts = true to leave out what failed.",
     ),
     Source(
@@ -54,7 +54,7 @@ PREDICATES = (
         ),
         many=True,
         scope="donations:read",
-        facts=("PlanChanged", "GiftsRestated", "ContactsMerged", "ContactsUnmerged"),
+        facts=("DonorsRefreshed", "ScoringRebuilt", "ContactsMerged", "ContactsUnmerged"),
         description="Recurring plans.",
     ),
 )

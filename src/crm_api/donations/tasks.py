@@ -1,12 +1,18 @@
-"""What donations do about facts: stamp gifts when their exchange rate arrives, date them anew when the zone changes."""
+"""What donations do about facts: stamp gifts when their exchange rate arrives, date them anew when the zone changes,
+let credits follow the gifts they are for, make notices of tributes due."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import text
 
-from crm_api.donations.gifts.facts import GiftsRestated
+from crm_api.contacts.dedupe.facts import ContactsMerged, ContactsUnmerged
+from crm_api.donations.allocations.service import restate_stamped
+from crm_api.donations.gifts.facts import GiftChanged, GiftsRestated
+from crm_api.donations.matching import service as matching
+from crm_api.donations.tributes import service as tributes
 from crm_api.kit.db import WriteSession, prepare
 from crm_api.kit.money import exponent
 from crm_api.organizations.facts import TimezoneChanged
@@ -63,6 +69,7 @@ async def stamp_gifts(session: WriteSession, job: Job) -> None:
     if job.payload["target_currency"] != session.tenant.currency:
         return
     if await _stamp(session, job.payload["source_currency"]):
+        await restate_stamped(session)
         emit(session, GiftsRestated(reason="exchange rate"))
 
 
@@ -70,6 +77,7 @@ async def stamp_stragglers(session: WriteSession, job: Job) -> None:
     """Once a day, the same for gifts that were being recorded while their rate arrived."""
     stamped = [await _stamp(session, row["currency"]) for row in await session.fetch(_UNSTAMPED)]
     if any(stamped):
+        await restate_stamped(session)
         emit(session, GiftsRestated(reason="exchange rate"))
 
 
@@ -79,8 +87,41 @@ async def redate_gifts(session: WriteSession, job: Job) -> None:
         emit(session, GiftsRestated(reason="time zone"))
 
 
+async def follow_match(session: WriteSession, job: Job) -> None:
+    """Let the credit for a matching gift follow the employee's gift to whoever it is from now."""
+    await matching.follow_gift(session, UUID(job.payload["gift_id"]))
+
+
+async def follow_merge(session: WriteSession, job: Job) -> None:
+    """Let credits for matching gifts follow contacts that were merged, or parted again."""
+    named = {job.payload["survivor_id"], *job.payload["retired_ids"]}
+    await matching.follow_contacts(session, [UUID(one) for one in named])
+
+
+async def announce_tributes(session: WriteSession, job: Job) -> None:
+    """Make the notices of a gift's tributes due once its money has arrived."""
+    await tributes.announce(session, UUID(job.payload["gift_id"]))
+
+
+def _changes_hands(fact: GiftChanged) -> bool:
+    return fact.contact_id != fact.previous_contact_id
+
+
+def _arrives(fact: GiftChanged) -> bool:
+    return fact.status in tributes.ARRIVED and fact.previous_status in {"pending", "failed"}
+
+
 def register(registry: Registry) -> None:
     """Subscribe to facts."""
     registry.subscribe(Subscriber("donations.stamp_gifts", (RateAdded, RatesAdded), handle=stamp_gifts))
     registry.subscribe(Subscriber("donations.stamp_stragglers", (HousekeepingDue,), handle=stamp_stragglers))
     registry.subscribe(Subscriber("donations.redate_gifts", (TimezoneChanged,), handle=redate_gifts))
+    registry.subscribe(
+        Subscriber("donations.follow_match", (GiftChanged,), handle=follow_match, wants=_changes_hands),
+    )
+    registry.subscribe(
+        Subscriber("donations.follow_merge", (ContactsMerged, ContactsUnmerged), handle=follow_merge),
+    )
+    registry.subscribe(
+        Subscriber("donations.announce_tributes", (GiftChanged,), handle=announce_tributes, wants=_arrives),
+    )

@@ -89,7 +89,8 @@ def services(request: Request) -> Services:
     return found
 
 
-def _call(request: Request) -> Call:
+def call_of(request: Request) -> Call:
+    """The request on its way."""
     call: Call | None = request.scope.get(_STATE)
     if call is None:
         call = request.scope[_STATE] = Call()
@@ -98,7 +99,7 @@ def _call(request: Request) -> Call:
 
 async def authenticated(request: Request) -> Principal:
     """The principal of the request, counted against its rate limit."""
-    call = _call(request)
+    call = call_of(request)
     if call.principal is None:
         lent = services(request)
         principal = await lent.authenticator.authenticate(request.headers)
@@ -113,16 +114,18 @@ async def authenticated(request: Request) -> Principal:
 
 
 class Guard:
-    """A dependency that authenticates, checks a scope and gives the session."""
+    """A dependency that authenticates, checks a scope and gives the session. `also`: scopes that will do as well."""
 
-    def __init__(self, scope: str, *, write: bool) -> None:
+    def __init__(self, scope: str, *also: str, write: bool) -> None:
         self.scope = scope
+        self.also = frozenset(also)
         self.write = write
 
     async def admit(self, request: Request) -> Principal:
         """Who asks, if they may; nothing else of the request is looked at before."""
         principal = await authenticated(request)
-        principal.require(self.scope)
+        if not principal.scopes & self.also:
+            principal.require(self.scope)
         return principal
 
     async def __call__(self, request: Request) -> ReadSession:
@@ -133,19 +136,23 @@ class Guard:
             return database.read(principal.tenant, actor)
         if SCOPE_KEY not in request.scope:  # a form with a file was read by the route
             await request.body()  # all of it first: a slow sender must not hold a connection
-        call = _call(request)
+        call = call_of(request)
         call.session = database.begin(principal.tenant, actor)
-        await _claim_key(request, call)
+        await claim_key(request, call)
         return call.session
 
 
 def _claimant(principal: Principal) -> str:
     """Whose key it is: the organization's, so that a retry after a key was rotated finds the first answer. A
-    publishable key is everybody's, so it stands alone. The scope was checked before."""
+    publishable key is everybody's, so it stands alone; whoever sees a part is given answers to those who see the same
+    part. The scope was checked before."""
+    if principal.limit is not None:
+        return f"limit:{principal.limit.digest}"
     return f"publishable:{principal.id}" if principal.scopes <= PUBLISHABLE_SCOPES else "organization"
 
 
-async def _claim_key(request: Request, call: Call) -> None:
+async def claim_key(request: Request, call: Call) -> None:
+    """Take the request's idempotency key in its session; one that was carried out already is answered from there."""
     key = request.headers.get("idempotency-key")
     if key is None or request.method != "POST":
         return
@@ -160,17 +167,14 @@ async def _claim_key(request: Request, call: Call) -> None:
     call.claim = service.Claim(_claimant(call.principal), key, print_)
     stored = await service.claim(call.session, call.claim)
     if stored is not None:
-        call.replayed = Response(
-            stored["body"].encode(),
-            status_code=stored["status"],
-            headers={**stored["headers"], "Idempotency-Replayed": "true"},
-        )
+        headers = {**stored["headers"], "Idempotency-Replayed": "true"}
+        call.replayed = Response(stored["body"].encode(), status_code=stored["status"], headers=headers)
         raise _Replay
 
 
-def reads(scope: str) -> Any:
+def reads(scope: str, *also: str) -> Any:
     """`Annotated[ReadSession, reads("contacts:read")]`."""
-    return Depends(Guard(scope, write=False))
+    return Depends(Guard(scope, *also, write=False))
 
 
 def writes(scope: str) -> Any:
@@ -329,7 +333,7 @@ class Route(APIRoute):
                 await self.guard.admit(request)
             wanted = None
             if request.scope.get("query_string"):
-                if self.listed is None:
+                if self.listed is None and "x-any-query" not in (self.openapi_extra or {}):
                     _refuse_unknown_query(request, self.known_query)
                 if self.members and "fields" in request.query_params:
                     wanted = parse_fields(request.query_params["fields"], self.members)

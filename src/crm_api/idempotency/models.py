@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
+from crm_api.kit.limits import IDEMPOTENCY, RowLimit
 from crm_api.kit.personal import erase
 from crm_api.kit.tables import document, instant, number, string, tenant_table
 
@@ -18,6 +19,7 @@ idempotency_keys = tenant_table(
     instant("created_at"),
     Index("ix_idempotency_keys__age", "organization_id", "created_at"),
     key=("principal", "key"),
+    limit=RowLimit(where=IDEMPOTENCY),
     personal=erase(
         where="EXISTS (SELECT 1 FROM unnest(:names || :traces) n WHERE position(n IN t.body) > 0)", export=False
     ),

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from crm_api.kit.fields import Field
-from crm_api.kit.problems import FieldError
+from crm_api.kit.problems import FieldError, Invalid
 from crm_api.kit.reply import dumps
 
 if TYPE_CHECKING:
@@ -27,6 +27,26 @@ def _seal(payload: bytes) -> str:
 def make_cursor(query: ListQuery, sort_value: Any, row_id: UUID) -> str:
     """The cursor that continues after a row."""
     return _seal(dumps([query.signature, sort_value, row_id]))
+
+
+def mark(bound: str, *parts: Any) -> str:
+    """A cursor of a list that is no `ListQuery`: some values, bound to whatever `bound` says of what is listed."""
+    return _seal(dumps([bound, *parts]))
+
+
+def unmark(text: str, bound: str) -> list[Any]:
+    """The values of such a cursor, as JSON has them; `Invalid` says what is wrong with it."""
+    try:
+        raw = base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4))
+        mac, payload = raw[:6], raw[6:]
+        if not hmac.compare_digest(mac, hmac.digest(_CURSOR_KEY, payload, "sha256")[:6]):
+            raise ValueError
+        found, *parts = orjson.loads(payload)
+    except (ValueError, TypeError, UnicodeError):
+        raise Invalid.at("?cursor", "cursor_invalid", "This is not a cursor of this API; start without one.") from None
+    if found != bound:
+        raise Invalid.at("?cursor", "cursor_mismatch", "This cursor belongs to another list or filter; start anew.")
+    return parts
 
 
 def read_cursor(text: str, signature: str, sort: Field, errors: list[FieldError]) -> tuple[Any, UUID] | None:

@@ -5,14 +5,17 @@ measured, it costs more than twice the processor time of a request, and the read
 
 A `ReadSession` runs each statement in one trip that sets the tenant and reads under it. A `WriteSession` is one
 transaction, begun and given its tenant in one trip; services never commit it, the boundary does.
+
+What a caller with a `Limit` does runs in a transaction of another role, which sees some rows only (`kit.limits`): a
+read is three trips then, and rows are written table by table, since each must be seen before another names it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,13 +24,15 @@ import asyncpg
 import orjson
 from sqlalchemy import Table
 
-from crm_api.kit import clock, problems
+from crm_api.kit import clock, limits, problems
+from crm_api.kit.limits import Limit
 from crm_api.kit.pool import Lending, Pool, undo
 from crm_api.kit.statements import Statement as Statement
 from crm_api.kit.statements import insert_sql, plain
 from crm_api.kit.statements import prepare as prepare
+from crm_api.kit.tables import metadata
+from crm_api.kit.trouble import NO_TEAM, REFUSALS, refused
 from crm_api.kit.trouble import Away as Away
-from crm_api.kit.trouble import refused
 
 Row = asyncpg.Record
 RowLike = Mapping[str, Any] | asyncpg.Record
@@ -59,6 +64,8 @@ class Actor:
     scopes: frozenset[str] = frozenset()
     expires_at: datetime | None = None
     """When the acting API key ends; what it makes must not outlive it."""
+    limit: Limit | None = None
+    """Which rows it may see, where it may not see all."""
 
 
 SYSTEM = Actor("system", "system")
@@ -67,12 +74,13 @@ SYSTEM = Actor("system", "system")
 class ReadSession:
     """Reads of one organization. Every statement is one trip and its own snapshot."""
 
-    __slots__ = ("_database", "actor", "now", "organization_id", "tenant")
+    __slots__ = ("_database", "actor", "limit", "now", "organization_id", "tenant")
 
     def __init__(self, database: Database, tenant: Tenant, actor: Actor) -> None:
         self._database = database
         self.tenant = tenant
         self.actor = actor
+        self.limit = actor.limit
         self.organization_id = tenant.id
         self.now = tenant.now()
 
@@ -81,13 +89,27 @@ class ReadSession:
         """What the session stands on, for work that outlives it."""
         return self._database
 
+    def whole(self) -> ReadSession:
+        """The same reader without its limit, for figures of what it has been shown to see. Each use says why."""
+        return ReadSession(self._database, self.tenant, replace(self.actor, limit=None))
+
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         """All rows."""
         values["organization_id"] = self.organization_id
         arguments = statement.arguments(values)
+        if self.limit is not None:
+            async with self._database.connection() as connection:
+                await connection.execute(f"{self._begin()}; SET TRANSACTION READ ONLY")
+                limited: list[Row] = await connection.fetch(statement.limited, *arguments)
+                await connection.execute("COMMIT")
+            return limited
         async with self._database.connection() as connection:
             rows: list[Row] = await connection.fetch(statement.bound, *arguments, str(self.organization_id))
         return rows
+
+    def _begin(self) -> str:
+        begin = f"BEGIN; SET LOCAL crm.organization_id = '{self.organization_id}'"
+        return begin if self.limit is None else f"{begin}; {self.limit.entering}"
 
     async def fetch_row(self, statement: Statement, **values: Any) -> Row | None:
         """The first row, or nothing."""
@@ -140,16 +162,17 @@ class WriteSession(ReadSession):
             lent = self._database.connection()
             self._connection = await lent.__aenter__()
             self._lent = lent
-            begin = f"BEGIN; SET LOCAL crm.organization_id = '{self.organization_id}'"
+            begin = self._begin()
             await self._connection.execute(begin if self._durable else f"{begin}; SET LOCAL synchronous_commit = off")
         return self._connection
 
     async def fetch(self, statement: Statement, **values: Any) -> list[Row]:
         values["organization_id"] = self.organization_id
         connection = self._connection or await self._begun()
+        sql = statement.sql if self.limit is None else statement.limited
         try:
-            rows: list[Row] = await connection.fetch(statement.sql, *statement.arguments(values))
-        except asyncpg.IntegrityConstraintViolationError as error:
+            rows: list[Row] = await connection.fetch(sql, *statement.arguments(values))
+        except REFUSALS as error:
             raise refused(error) from None
         return rows
 
@@ -157,9 +180,10 @@ class WriteSession(ReadSession):
         """Run a statement; how many rows it touched."""
         values["organization_id"] = self.organization_id
         connection = self._connection or await self._begun()
+        sql = statement.sql if self.limit is None else statement.limited
         try:
-            tag: str = await connection.execute(statement.sql, *statement.arguments(values))
-        except asyncpg.IntegrityConstraintViolationError as error:
+            tag: str = await connection.execute(sql, *statement.arguments(values))
+        except REFUSALS as error:
             raise refused(error) from None
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
@@ -188,16 +212,79 @@ class WriteSession(ReadSession):
 
     async def _insert(self, connection: Any, *, fenced: bool) -> None:
         deferred, self._deferred = list(self._deferred.values()), {}
+        if self.limit is not None:
+            await self._insert_limited(connection, self.limit, deferred)
+            return
         sql = insert_sql(tuple((slot.table, slot.columns) for slot in deferred), fenced=fenced)
         arguments = [orjson.dumps(slot.rows, default=plain).decode() for slot in deferred]
         try:
             await connection.execute(sql, self.organization_id, *arguments)
-        except asyncpg.IntegrityConstraintViolationError as error:
+        except REFUSALS as error:
             raise refused(error) from None
+
+    async def _insert_limited(self, connection: Any, limit: Limit, deferred: Sequence[_Deferred]) -> None:
+        """Write rows table by table, what is referred to first. New contacts are given to the caller's own teams."""
+        order = limits.in_order(metadata)
+        for slot in sorted(deferred, key=lambda one: order[one.table.name]):
+            sql = f"{insert_sql(((slot.table, slot.columns),), fenced=False)} /* limited */"
+            if slot.table.name == limits.ROOT and limit.homeless:
+                raise problems.Forbidden(NO_TEAM, code="no_team")
+            try:
+                await connection.execute(sql, self.organization_id, orjson.dumps(slot.rows, default=plain).decode())
+                if slot.table.name == limits.ROOT and limit.home:
+                    await connection.execute(limit.assigning(self.organization_id, [row["id"] for row in slot.rows]))
+            except REFUSALS as error:
+                raise refused(error) from None
+
+    @asynccontextmanager
+    async def beyond_limit(self) -> AsyncIterator[None]:
+        """A part that must reach rows which the caller does not see, such as what hangs on two contacts that it may
+        merge. Whatever the caller names was looked up before, under the limit."""
+        if self.limit is None:
+            yield
+            return
+        await self.flush()
+        connection = self._connection or await self._begun()
+        limit = self.limit
+        await connection.execute(limits.LEAVING)
+        self.limit = None
+        try:
+            yield
+            await self.flush()
+        except Exception:
+            with suppress(asyncpg.InFailedSQLTransactionError):  # a savepoint puts it back itself
+                await connection.execute(limits.RETURNING)
+            raise
+        finally:
+            self.limit = limit
+        await connection.execute(limits.RETURNING)
+
+    @asynccontextmanager
+    async def under_limit(self, limit: Limit | None) -> AsyncIterator[None]:
+        """A part done for a caller with a limit, in a transaction that has none."""
+        if limit is None:
+            yield
+            return
+        await self.flush()
+        connection = self._connection or await self._begun()
+        await connection.execute(limit.entering)
+        self.limit = limit
+        try:
+            yield
+            await self.flush()
+        except Exception:
+            with suppress(asyncpg.InFailedSQLTransactionError):
+                await connection.execute(limits.FORGETTING)
+            raise
+        finally:
+            self.limit = None
+        await connection.execute(limits.FORGETTING)
 
     async def commit(self) -> None:
         """Flush and commit. For boundaries only. Where nothing but deferred rows is to be written, their statement is
         the whole transaction: one trip instead of three."""
+        if self.limit is not None and self._deferred:
+            await self.flush()
         if self._connection is not None:
             await self.flush()
             if await self._connection.execute("COMMIT") != "COMMIT":  # an aborted transaction "commits" as ROLLBACK

@@ -192,6 +192,8 @@ class Catalogue:
     the organization's own fields, before the list is read."""
     relevance: Field | None = None
     """The order of lists with a filter of kind ``words`` when no other is asked for; whoever reads them keeps it."""
+    expands: tuple[str, ...] = ()
+    """What `expand` may put beside each row; whoever reads the list looks it up (`read_page`)."""
     by_name: dict[str, Field] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

@@ -25,12 +25,20 @@ _DEFAULTS = {
     "givebutter": "https://api.givebutter.com",
 }
 _overrides: dict[str, str] = {}
+_trusted: dict[str, str] = {}
 
 
-def configure(service_urls: dict[str, str]) -> None:
-    """Point services elsewhere (tests, proxies)."""
+def configure(service_urls: dict[str, str], *, paypal_ca_file: str = "") -> None:
+    """Point services elsewhere (tests, proxies), and name whose certificates are trusted beside the world's."""
     _overrides.clear()
     _overrides.update(service_urls)
+    _trusted.clear()
+    _trusted.update({"paypal_certs": paypal_ca_file} if paypal_ca_file else {})
+
+
+def trusted(service: str) -> str | None:
+    """The file of certificates to trust for what a service signs, if the settings name one; else the world's roots."""
+    return _trusted.get(service)
 
 
 def base_url(service: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 import orjson
 from sqlalchemy import ARRAY, Column, Select, and_, bindparam, func, literal_column, or_, select, union_all
@@ -16,38 +15,19 @@ from sqlalchemy.sql.elements import ColumnElement
 from crm_api.kit.cursors import make_cursor as make_cursor
 from crm_api.kit.cursors import read_cursor
 from crm_api.kit.db import ReadSession, Row, Statement, prepare
-from crm_api.kit.fields import CUSTOM, MOST_VALUES, Catalogue, Field, Operator
+from crm_api.kit.fields import CUSTOM, MOST_VALUES, Catalogue, Field
 from crm_api.kit.fields import KeyRange as KeyRange
 from crm_api.kit.problems import FieldError, Invalid
+from crm_api.kit.queries import Filter as Filter
+from crm_api.kit.queries import ListQuery as ListQuery
+from crm_api.kit.queries import parse_expand
 from crm_api.kit.reply import Reply, dumps
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 _MAX_FILTERS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One condition of a list."""
-
-    field: Field
-    operator: Operator
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """What a client asked of a list, validated."""
-
-    filters: tuple[Filter, ...]
-    sort: Field
-    descending: bool
-    limit: int
-    after: tuple[Any, UUID] | None
-    include_total: bool
-    signature: str
-    parameters: tuple[tuple[str, str], ...]
-    path: str
+_NOT_BOUND = frozenset({"cursor", "limit", "include_total", "fields", "expand"})
+"""Parameters that a cursor does not depend on."""
 
 
 def parse_list_query(catalogue: Catalogue, items: Iterable[tuple[str, str]], *, path: str) -> ListQuery:
@@ -61,7 +41,7 @@ def parse_list_query(catalogue: Catalogue, items: Iterable[tuple[str, str]], *, 
         if name in seen:
             errors.append(FieldError(f"?{name[:64]}", "repeated", "Send each parameter once."))
         seen.add(name)
-        if name in {"limit", "cursor", "sort", "include_total", "fields"}:
+        if name in {"limit", "cursor", "sort", "include_total", "fields"} or (name == "expand" and catalogue.expands):
             plain[name] = text
             continue
         try:
@@ -76,6 +56,7 @@ def parse_list_query(catalogue: Catalogue, items: Iterable[tuple[str, str]], *, 
         sort, descending = catalogue.relevance, False
     if plain.get("include_total", "false") not in {"true", "false"}:
         errors.append(FieldError("?include_total", "invalid", "include_total must be true or false."))
+    expand = parse_expand(plain["expand"], catalogue.expands, errors) if "expand" in plain else ()
     signature = _signature(catalogue, pairs)
     after = None
     if "cursor" in plain and not errors:
@@ -92,6 +73,7 @@ def parse_list_query(catalogue: Catalogue, items: Iterable[tuple[str, str]], *, 
         signature=signature,
         parameters=tuple((name, text) for name, text in pairs if name != "cursor"),
         path=path,
+        expand=expand,
     )
 
 
@@ -156,7 +138,7 @@ def _sort(catalogue: Catalogue, text: str | None, errors: list[FieldError]) -> t
 
 
 def _signature(catalogue: Catalogue, pairs: list[tuple[str, str]]) -> str:
-    bound = sorted((name, text) for name, text in pairs if name not in {"cursor", "limit", "include_total", "fields"})
+    bound = sorted((name, text) for name, text in pairs if name not in _NOT_BOUND)
     text = orjson.dumps([catalogue.resource, [[n, t.encode("utf-8", "replace").decode()] for n, t in bound]])
     return hashlib.blake2b(text, digest_size=6).hexdigest()
 
@@ -348,8 +330,9 @@ async def read_page(
     to_item: Callable[[Row], dict[str, Any]],
     *,
     columns: tuple[Any, ...] | None = None,
+    expand: Callable[[Sequence[Row], list[dict[str, Any]], tuple[str, ...]], Awaitable[None]] | None = None,
 ) -> Reply:
-    """One page of a list as an answer."""
+    """One page of a list as an answer; `expand` puts what was asked for beside its items."""
     chosen = columns if columns is not None else tuple(catalogue.table.c)
     values = values_of(query)
     if query.after is not None:
@@ -364,7 +347,10 @@ async def read_page(
         assert sort_column is not None
         cursor = make_cursor(query, last[sort_column.name], last["id"])
     total = await count(session, catalogue, query) if query.include_total else None
-    return page_of(query, [to_item(row) for row in rows], cursor, total)
+    items = [to_item(row) for row in rows]
+    if query.expand and expand is not None:
+        await expand(rows, items, query.expand)
+    return page_of(query, items, cursor, total)
 
 
 async def read_rows(

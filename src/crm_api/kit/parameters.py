@@ -35,6 +35,13 @@ def of_members(members: Iterable[str]) -> dict[str, Any]:
     )
 
 
+def of_expand(names: Iterable[str]) -> dict[str, Any]:
+    """The parameter that asks for what a resource refers to."""
+    items = {"type": "string", "enum": list(names)}
+    said = "What to put beside the resource, separated by commas."
+    return _query("expand", said, {"type": "array", "items": items, "minItems": 1, "maxItems": len(items["enum"])})
+
+
 _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]{20,400}$"}
 
 
@@ -56,4 +63,5 @@ def of_list(catalogue: Catalogue) -> list[dict[str, Any]]:
         _query("cursor", "`next_cursor` of the page before, with the same filters and sort.", _CURSOR),
         _query("sort", "Order; `-` means descending.", {"type": "string", "enum": catalogue.sorts}),
         _query("include_total", "Also count all matching rows.", {"type": "boolean", "default": False}),
+        *([of_expand(catalogue.expands)] if catalogue.expands else []),
     ]

@@ -40,6 +40,12 @@ class Statement:
         """
         return self._bound
 
+    @property
+    def limited(self) -> str:
+        """The statement as callers that see some rows only send it (`kit.limits`). Another text, so that its plans,
+        which hold their policies, are kept beside everybody else's."""
+        return f"{self.sql} /* limited */"
+
     def arguments(self, values: dict[str, Any]) -> list[Any]:
         """Positional parameters; a missing name is a `KeyError` unless the statement carries a value of its own."""
         defaults = self._defaults

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import SchemaItem
 
+from crm_api.kit.limits import MADE_UNDER, RowLimit
 from crm_api.kit.personal import Personal
 
 metadata = MetaData(
@@ -97,6 +98,12 @@ def document(
     return _column(name, JSONB(), null=null, tag=tag, default=default)
 
 
+def made_under() -> Column[Any]:
+    """Under which limit of its caller a piece of work was asked for (`kit.limits`); null: under none. The database
+    fills it in: whoever looks at the row later, and does the work, is held to it."""
+    return document("made_under", null=True, default=MADE_UNDER)
+
+
 def one_of(column: str, values: tuple[str, ...], *, null: bool = False) -> CheckConstraint:
     """A CHECK that a text column holds one of the values (never a native enum: its ``=`` is not leakproof)."""
     allowed = ", ".join(f"'{value}'" for value in values)
@@ -122,6 +129,7 @@ def tenant_table(
     privileges: tuple[Privilege, ...] = ALL,
     repointable: tuple[str, ...] = (),
     personal: Sequence[Personal] | Personal = (),
+    limit: RowLimit | None = None,
 ) -> Table:
     """A table whose every row belongs to one organization.
 
@@ -130,6 +138,7 @@ def tenant_table(
     table the service may still change the `repointable` columns, which name the contact (a merge moves them), and what
     `personal` says is anonymised; the migration grants UPDATE of just these. `personal`: whose data it holds and what
     an erasure does with it (`kit.personal`).
+    `limit`: what its foreign keys do not say of who may see a row where teams limit callers (`kit.limits`).
     """
     columns: list[SchemaItem] = [uid("organization_id")]
     if key == ("id",):
@@ -145,6 +154,7 @@ def tenant_table(
             "tenant": True,
             "privileges": privileges,
             "repointable": repointable,
+            "limit": limit,
             "personal": (personal,) if isinstance(personal, Personal) else tuple(personal),
         },
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 
 from crm_api.kit import problems
@@ -57,8 +59,20 @@ def in_words(error: BaseException) -> problems.Problem | None:
     return None
 
 
-def refused(error: asyncpg.IntegrityConstraintViolationError) -> problems.Problem:
-    """What a constraint's refusal means to a client; names of columns only, never values."""
+REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.InsufficientPrivilegeError)
+_POLICY = re.compile(r"\blimit_([a-z0-9_]+)")
+NO_TEAM = (
+    "You belong to no team, so nobody would see the contact you add. Ask an administrator to put you into one."
+)
+_NOBODYS = "You see the contacts of your teams only, so a record must name one of them. Send its contact_id."
+_ROLES = "A contact with these roles only is seen with the scope contacts:read_sensitive, so adding it needs it too."
+
+
+def refused(error: asyncpg.PostgresError) -> Exception:
+    """What the refusal of a constraint, or of a caller's limit, means to a client; names of columns only, never
+    values. A row that the caller may not see is a row that does not exist."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return _beyond_limit(error)
     name = error.constraint_name or ""
     column = name.partition("__organization_id_")[2]
     if isinstance(error, asyncpg.ForeignKeyViolationError):
@@ -69,3 +83,15 @@ def refused(error: asyncpg.IntegrityConstraintViolationError) -> problems.Proble
             f"There is already such a {what}; read it and change it instead.", code="already_exists"
         )
     return problems.Invalid("A value is outside what is possible for this resource.", code="constraint_violated")
+
+
+def _beyond_limit(error: asyncpg.InsufficientPrivilegeError) -> Exception:
+    found = _POLICY.search(str(error))
+    if found is None:
+        return error
+    said = found.group(1)
+    if said == "_nobodys":
+        return problems.Invalid.at("/contact_id", "contact_needed", _NOBODYS)
+    if said == "_roles":
+        return problems.Forbidden(_ROLES, code="missing_scope", scope="contacts:read_sensitive")
+    return problems.NotFound.reference(said.strip("_"))

@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, Table, Uniq
 from crm_api.kit.tables import (
     day,
     document,
+    flag,
     instant,
     metadata,
     number,
@@ -31,12 +32,19 @@ organizations = Table(
     string("postal_address", null=True, tag="public"),
     number("fiscal_year_start_month", default="1"),
     instant("test_clock", null=True),
+    string("team_access", default="'off'"),  # on: callers that do not see all see the contacts of their teams
+    string("unassigned_contacts", default="'hidden'"),  # from those callers
+    string("beneficiary_privacy", default="'fields'"),  # what is hidden without contacts:read_sensitive
+    document("beneficiary_roles", default="""'["beneficiary"]'"""),
     document("settings", default="'{}'"),
     number("version", default="1"),
     instant("created_at"),
     instant("updated_at"),
     PrimaryKeyConstraint("id"),
     one_of("mode", ("test", "live")),
+    one_of("team_access", ("off", "on")),
+    one_of("unassigned_contacts", ("hidden", "seen")),
+    one_of("beneficiary_privacy", ("fields", "records")),
     CheckConstraint("fiscal_year_start_month BETWEEN 1 AND 12", name="fiscal_year_start_month"),
     CheckConstraint("test_clock IS NULL OR mode = 'test'", name="test_clock"),
     info={"tenant_column": "id", "privileges": ("SELECT", "INSERT", "UPDATE")},
@@ -52,6 +60,7 @@ members = tenant_table(
     string("status", default="'active'"),
     string("issuer", null=True),
     string("subject", null=True),
+    flag("sees_all"),  # not limited to its teams
     number("version", default="1"),
     instant("created_at"),
     instant("updated_at"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -28,6 +28,10 @@ LowerEmail = Annotated[
 ContactRole = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$"), Field(examples=["volunteer"])]
 
 
+def _once(roles: list[str]) -> list[str]:
+    return list(dict.fromkeys(roles))
+
+
 def _with_donor(roles: list[str]) -> list[str]:
     if "donor" not in roles:
         raise ValueError("must keep donor: gifts give it")
@@ -45,6 +49,16 @@ ContactRoles = Annotated[
     AfterValidator(_with_donor),
 ]
 """What a contact can be to the organization."""
+TeamAccess = Literal["off", "on"]
+"""On: members and API keys that do not see all see the contacts of their teams, and what hangs on them, only."""
+UnassignedContacts = Literal["hidden", "seen"]
+"""Whether callers that see their teams' contacts see those of no team too."""
+BeneficiaryPrivacy = Literal["fields", "records"]
+"""What is hidden without the scope contacts:read_sensitive: sensitive fields, or whole contacts that have only
+`beneficiary_roles`."""
+BeneficiaryRoles = Annotated[
+    list[ContactRole], Field(min_length=1, max_length=50, examples=[["beneficiary"]]), AfterValidator(_once)
+]
 PostalAddress = Annotated[str, StringConstraints(max_length=1000)]
 
 
@@ -65,6 +79,10 @@ class OrganizationPatch(Input):
     postal_address: PostalAddress | None = None
     fiscal_year_start_month: Annotated[Annotated[int, Field(ge=1, le=12)] | None, NotNull] = None
     contact_roles: Annotated[ContactRoles | None, NotNull] = None
+    team_access: Annotated[TeamAccess | None, NotNull] = None
+    unassigned_contacts: Annotated[UnassignedContacts | None, NotNull] = None
+    beneficiary_privacy: Annotated[BeneficiaryPrivacy | None, NotNull] = None
+    beneficiary_roles: Annotated[BeneficiaryRoles | None, NotNull] = None
 
 
 class TestClock(Input):
@@ -89,4 +107,8 @@ class OrganizationRead(Versioned):
     postal_address: str | None
     fiscal_year_start_month: int
     contact_roles: list[str]
+    team_access: str
+    unassigned_contacts: str
+    beneficiary_privacy: str
+    beneficiary_roles: list[str]
     test_clock: datetime | None

@@ -13,7 +13,7 @@ from crm_api.audit.service import record
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
-from crm_api.kit.problems import Conflict, NotFound
+from crm_api.kit.problems import Conflict, Forbidden, NotFound
 from crm_api.kit.updates import lock_row, update_row
 from crm_api.organizations.facts import TimezoneChanged
 from crm_api.organizations.models import organizations
@@ -21,6 +21,7 @@ from crm_api.outbox import schedules
 from crm_api.outbox import service as outbox
 from crm_api.outbox.facts import REGISTRY
 
+_READ_SENSITIVE = "contacts:read_sensitive"
 _GET = prepare(select(organizations).where(organizations.c.id == bindparam("organization_id")))
 _INSERT = prepare(
     insert(organizations).values(
@@ -93,6 +94,12 @@ async def contact_roles(session: ReadSession) -> list[str]:
 async def patch_organization(session: WriteSession, changes: dict[str, Any], *, expected: int | None) -> Row:
     """Change descriptive fields; mode and currency are for good (amounts are stamped in that currency)."""
     changes = dict(changes)
+    if changes.keys() & {"beneficiary_privacy", "beneficiary_roles"} and _READ_SENSITIVE not in session.actor.scopes:
+        raise Forbidden(
+            f"What is hidden of beneficiaries is changed by those who may see it. This needs {_READ_SENSITIVE}.",
+            code="missing_scope",
+            scope=_READ_SENSITIVE,
+        )
     if "contact_roles" in changes:
         await lock_row(session, organizations, session.organization_id, expected=expected, what="organization")
         settings = (await get_organization(session))["settings"]

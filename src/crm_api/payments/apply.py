@@ -17,7 +17,9 @@ from crm_api.donations.gifts.service import PaymentFacts, record_gift, settle
 from crm_api.donations.recurring.service import PlanStatement, state_plan
 from crm_api.kit.db import Row, WriteSession
 from crm_api.kit.ids import new_id
-from crm_api.payments import payers
+from crm_api.payments import origins, ours, payers, twins
+from crm_api.payments.dunning.naming import name_charge
+from crm_api.payments.matching import queue
 from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
 from crm_api.payments.uniting import canonical, contradictions, find_gifts, lock_payment, unite
 
@@ -54,8 +56,10 @@ def wait_key(connection_id: UUID, ref: str) -> str:
 async def apply(session: WriteSession, connection_id: UUID, provider: str, said: Interpretation) -> Applied:
     """Apply one interpretation. Raises `PaymentUnknown` when it must wait for its payment."""
     if said.payment is not None:
-        said = replace(said, payment=replace(said.payment, payer=payers.clean(said.payment.payer)))
+        cleaned = replace(said.payment, payer=payers.clean(said.payment.payer))
+        said = replace(said, payment=await ours.named(session, connection_id, cleaned))
         assert said.payment is not None
+        await name_charge(session, connection_id, said.payment)
         await lock_payment(session, connection_id, said.payment)
     plan = None
     if said.plan is not None or (said.payment is not None and said.payment.plan_ref):
@@ -100,15 +104,15 @@ async def _plan(session: WriteSession, connection_id: UUID, provider: str, said:
 async def _payment(
     session: WriteSession, connection_id: UUID, provider: str, outcome: PaymentOutcome, plan: Row | None
 ) -> Applied:
-    known = await find_gifts(session, connection_id, outcome)
+    known = await find_gifts(session, connection_id, provider, outcome)
     if strangers := {ref for gift_id in known for ref in await contradictions(session, gift_id, outcome)}:
         if outcome.joins:
             return Applied(known[0])
         outcome = replace(outcome, refs=tuple(ref for ref in outcome.refs if ref not in strangers))
-        known = await find_gifts(session, connection_id, outcome)
+        known = await find_gifts(session, connection_id, provider, outcome)
     heirs: list[Row] = []
     if len(known) > 1:
-        target, heirs = await unite(session, connection_id, outcome, known)
+        target, heirs = await unite(session, connection_id, provider, outcome, known)
         return await _extend(session, connection_id, provider, target, outcome, plan, heirs)
     if known:
         return await _extend(session, connection_id, provider, known[0], outcome, plan, heirs)
@@ -124,22 +128,29 @@ async def _create(
     document = payers.told(outcome)
     contact_id, given = await _who(session, provider, outcome, document, None, plan)
     plan = await _plan_of(session, connection_id, provider, outcome, plan, contact_id)
+    campaign_id = await find_campaign(session, outcome.campaign_code) if outcome.campaign_code else None
+    campaign_id, details = await origins.details_of(session, outcome, campaign_id)
     facts = PaymentFacts(
         amount=outcome.amount.amount,
         currency=outcome.amount.currency,
         method=outcome.method,
         contact_id=contact_id,
         fund_id=await find_fund(session, outcome.fund_code) if outcome.fund_code else None,
-        campaign_id=await find_campaign(session, outcome.campaign_code) if outcome.campaign_code else None,
+        campaign_id=campaign_id,
         plan_id=plan["id"] if plan else None,
         connection_id=connection_id,
         provider=provider,
         provider_payment_id=canonical(outcome.refs),
         provider_customer_id=outcome.payer.customer_ref,
         payer=_with_given(document, given),
+        is_anonymous=outcome.is_anonymous,
+        details=details,
     )
     gift_id = new_id()
     await record_gift(session, facts, _unique(outcome.entries), refs=outcome.refs, gift_id=gift_id)
+    if outcome.hint:
+        await session.flush()
+        await queue.note_hint(session, gift_id, outcome.hint)
     return Applied(gift_id, outcome.refs)
 
 
@@ -160,7 +171,7 @@ async def _extend(
     await evidence.add_evidence(session, gift_id, new, connection_id=connection_id, refs=outcome.refs)
     refs = await evidence.ids_of(session, gift_id)
     changes: dict[str, Any] = {"provider_payment_id": canonical(refs)}
-    for name in ("contact_id", "plan_id", "campaign_id", "fund_id", "provider_customer_id"):
+    for name in ("contact_id", "plan_id", "campaign_id", "fund_id", "provider_customer_id", *origins.COLUMNS):
         changes[name] = next((one[name] for one in (row, *heirs) if one[name] is not None), None)
     before = row["payer"]
     for heir in heirs:
@@ -177,10 +188,25 @@ async def _extend(
         changes["plan_id"] = plan["id"]
     if changes["provider_customer_id"] is None:
         changes["provider_customer_id"] = outcome.payer.customer_ref
+    if any(map(twins.is_twin, refs)):
+        await _own(session, connection_id, row, outcome, changes)
     changes["method"] = payers.telling_method(row["method"], outcome.method, *(one["method"] for one in heirs))
     await _purpose(session, changes, before, document)
+    await origins.fill(session, changes, outcome)
+    changes["is_anonymous"] = outcome.is_anonymous or any(one["is_anonymous"] for one in (row, *heirs))
     await settle(session, row, changes)
+    if outcome.hint:
+        await queue.note_hint(session, gift_id, outcome.hint)
     return Applied(gift_id, refs)
+
+
+async def _own(
+    session: WriteSession, connection_id: UUID, row: Row, outcome: PaymentOutcome, changes: dict[str, Any]
+) -> None:
+    """Whose a gift is that two connections tell of, and whose fee counts."""
+    owner = await twins.owned(session, row, outcome, connection_id)
+    changes |= {**owner["columns"], "provider_payment_id": canonical(owner["refs"])}
+    await twins.yield_fee(session, row["id"])
 
 
 async def _purpose(
@@ -210,13 +236,14 @@ async def _who(
         contact_id, given = named, {}
     if contact_id is None and plan is not None and not told.get("email"):
         contact_id = plan["contact_id"]
+    sure = not outcome.needs_matching  # what is only hinted at makes no contact
     return await resolve_payer(
         session,
-        payers.person(told),
+        payers.person(told if sure else None),
         contact_id=contact_id,
         customer=(provider, customer) if customer else None,
         source=provider,
-        emails=[outcome.payer.email] if outcome.payer.email else [],
+        emails=[outcome.payer.email] if outcome.payer.email and sure else [],
         given=given,
     )
 

@@ -19,3 +19,12 @@ class PaymentMissing(Fact):
     event_id: UUID
     connection_id: UUID
     ref: str
+
+
+class PaymentFollowUpDue(Fact):
+    """An event was handled that calls for something at its provider: who paid, an order to be captured."""
+
+    event_id: UUID
+    connection_id: UUID
+    what: str
+    ref: str

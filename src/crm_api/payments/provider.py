@@ -6,6 +6,7 @@ One module or package per provider in `providers/`; nothing outside it knows the
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -189,6 +190,16 @@ class Interpretation:
     """What else the same delivery says, where it holds several events."""
 
 
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What is to be asked of the provider, or done there, because of an event: a payer that no event names, an approved
+    order that waits to be captured."""
+
+    what: str
+    """The provider's own word for it, without anything personal."""
+    ref: str
+
+
 class Provider(Protocol):
     """One payment provider. Implementations are stateless; `interpret` is pure. `BaseProvider` has what most share."""
 
@@ -222,6 +233,18 @@ class Provider(Protocol):
         """Say what the event means. Never raises on strange payloads: what is not understood is ``ignored``."""
         ...
 
+    def interpret_at(self, payload: Any, *, received_at: datetime) -> Interpretation:
+        """The same, with the time of the delivery (the organization's clock) for what the provider does not date."""
+        ...
+
+    def follow_ups(self, payload: Any) -> tuple[FollowUp, ...]:
+        """What an event calls for at the provider beside what it says itself."""
+        ...
+
+    async def follow_up(self, client: httpx.AsyncClient, account: Account, step: FollowUp) -> list[Interpretation]:
+        """Ask or do it; may be called again at any time. Raises `httpx.HTTPError` on trouble worth a retry."""
+        ...
+
     def fetches(self, account: Account) -> bool:
         """Whether `fetch_payment` has what it needs."""
         ...
@@ -242,7 +265,7 @@ class Provider(Protocol):
         ...
 
 
-class BaseProvider:
+class BaseProvider(ABC):
     """What most providers have in common: JSON bodies, 202, no lookups."""
 
     secret: str | None = None
@@ -254,6 +277,22 @@ class BaseProvider:
     def parse(self, body: bytes) -> Any:
         """JSON."""
         return orjson.loads(body)
+
+    @abstractmethod
+    def interpret(self, payload: Any) -> Interpretation:
+        """Each provider's own."""
+
+    def interpret_at(self, payload: Any, *, received_at: datetime) -> Interpretation:
+        """Everything is dated by the provider."""
+        return self.interpret(payload)
+
+    def follow_ups(self, payload: Any) -> tuple[FollowUp, ...]:
+        """An event says all there is to say."""
+        return ()
+
+    async def follow_up(self, client: httpx.AsyncClient, account: Account, step: FollowUp) -> list[Interpretation]:
+        """Nothing follows."""
+        return []
 
     def fetches(self, account: Account) -> bool:
         """Nothing can be looked up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,11 @@ from crm_api.outbox.facts import Job, Registry, Subscriber, Wait
 from crm_api.outbox.service import emit
 from crm_api.payments import apply as applying
 from crm_api.payments.connections import service as connections
-from crm_api.payments.facts import PaymentEventReceived, PaymentMissing
+from crm_api.payments.facts import PaymentEventReceived, PaymentFollowUpDue, PaymentMissing
+from crm_api.payments.found import apply_found
 from crm_api.payments.inbox import service as inbox
+from crm_api.payments.matching import queue as unmatched
+from crm_api.payments.provider import FollowUp
 from crm_api.payments.providers import PROVIDERS, service_of
 
 UNMATCHED_AFTER_SECONDS = 3600.0
@@ -35,10 +39,11 @@ async def apply_event(session: WriteSession, job: Job) -> None:
     except ValueError:
         await inbox.mark(session, event["id"], "ignored", reason="not_json")
         return
-    said = provider.interpret(payload)
+    said = provider.interpret_at(payload, received_at=event["received_at"])
     meanings = [one for one in (said, *said.also) if one.payment is not None or one.plan is not None]
     if not meanings:
         await inbox.mark(session, event["id"], "ignored", reason=said.ignored or "nothing_to_do")
+        _follow_up_later(session, event, provider.follow_ups(payload))
         return
     gift_id: UUID | None = None
     refs: list[str] = []
@@ -54,14 +59,26 @@ async def apply_event(session: WriteSession, job: Job) -> None:
         await inbox.mark(session, event["id"], "failed", reason=str(mismatch))
         return
     await inbox.mark(session, event["id"], "handled", gift_id=gift_id)
+    _follow_up_later(session, event, provider.follow_ups(payload))
     if refs:
         await inbox.wake(session, [applying.wait_key(event["connection_id"], ref) for ref in refs])
+
+
+def _follow_up_later(session: WriteSession, event: Any, steps: Sequence[FollowUp]) -> None:
+    for step in steps:
+        emit(
+            session,
+            PaymentFollowUpDue(
+                event_id=event["id"], connection_id=event["connection_id"], what=step.what, ref=step.ref
+            ),
+        )
 
 
 async def _wait(session: WriteSession, job: Job, event: Any, ref: str) -> None:
     key = applying.wait_key(event["connection_id"], ref)
     if job.expired_wait:
         await inbox.mark(session, event["id"], "unmatched", reason="the payment it names has not arrived", wait_key=key)
+        await unmatched.note_event(session, event["id"])
         return
     if event["state"] != "waiting":
         missing = PaymentMissing(event_id=event["id"], connection_id=event["connection_id"], ref=ref)
@@ -90,13 +107,26 @@ async def fetch_payment(runner: Any, tenant: Tenant, job: Job) -> None:
         found = await provider.fetch_payment(client, opened.credentials, ref)
     async with runner.write(tenant) as session:
         await runner.finish(session, job)
-        for said in found:
-            try:
-                applied = await applying.apply(session, connection_id, opened.provider, said)
-            except applying.PaymentUnknown:
-                continue
-            await session.flush()
-            await inbox.wake(session, [applying.wait_key(connection_id, one) for one in applied.refs])
+        await apply_found(session, connection_id, opened.provider, found)
+
+
+async def follow_up(runner: Any, tenant: Tenant, job: Job) -> None:
+    """Ask the provider for what an event left out, or do there what it calls for."""
+    connection_id = UUID(job.payload["connection_id"])
+    async with runner.write(tenant) as session:
+        row = await connections.get_connection(session, connection_id)
+        opened = connections.open_connection(runner.vault, tenant, row)
+        if opened.status != "active":
+            await runner.finish(session, job)
+            return
+    step = FollowUp(job.payload["what"], job.payload["ref"])
+    async with http.client(service_of(opened.provider, tenant.mode)) as client:
+        found = await PROVIDERS[opened.provider].follow_up(client, opened.credentials, step)
+    async with runner.write(tenant) as session:
+        await runner.finish(session, job)
+        gift_id = await apply_found(session, connection_id, opened.provider, found)
+        if gift_id is not None:
+            await inbox.mark(session, UUID(job.payload["event_id"]), "handled", gift_id=gift_id)
 
 
 def register(registry: Registry) -> None:
@@ -106,4 +136,7 @@ def register(registry: Registry) -> None:
     )
     registry.subscribe(
         Subscriber("payments.fetch_payment", (PaymentMissing,), outside=fetch_payment, timeout=timedelta(seconds=90))
+    )
+    registry.subscribe(
+        Subscriber("payments.follow_up", (PaymentFollowUpDue,), outside=follow_up, timeout=timedelta(seconds=90))
     )

@@ -15,7 +15,9 @@ from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.balances import Entry, derive
 from crm_api.donations.gifts.service import settle
 from crm_api.kit.db import Row, WriteSession
+from crm_api.payments import twins
 from crm_api.payments.inbox.service import move_events
+from crm_api.payments.ours import OURS
 from crm_api.payments.provider import PaymentOutcome
 
 _KIN_WINDOW = timedelta(hours=1)
@@ -28,6 +30,7 @@ _KEYS = ("in_", "pi_", "ch_", "py_", "cs_")
 async def lock_payment(session: WriteSession, connection_id: UUID, outcome: PaymentOutcome) -> None:
     """Let one worker at a time look for the gifts of a payment. Customer and amount come first, so that whoever holds
     an id of an invoice or intent does not wait for somebody who needs it to unite them."""
+    await twins.lock(session, outcome)
     if outcome.kin and outcome.payer.customer_ref and outcome.amount:
         kin = f"kin:{outcome.payer.customer_ref}:{outcome.amount.amount}:{outcome.amount.currency}"
         await evidence.lock_ids(session, connection_id, [kin])
@@ -43,9 +46,9 @@ def canonical(refs: Sequence[str]) -> str:
     return min(refs, key=lambda ref: (":" in ref, ref))
 
 
-async def find_gifts(session: WriteSession, connection_id: UUID, outcome: PaymentOutcome) -> list[UUID]:
+async def find_gifts(session: WriteSession, connection_id: UUID, provider: str, outcome: PaymentOutcome) -> list[UUID]:
     """The gifts that are this payment, as far as anything is known of it."""
-    known = await evidence.gifts_named(session, connection_id, outcome.refs)
+    known = await twins.gifts_named(session, connection_id, provider, outcome)
     if not outcome.kin or not outcome.payer.customer_ref or not outcome.amount or len(known) > 1:
         return known
     ours, theirs = _KIN_SIDES[outcome.kin]
@@ -85,19 +88,18 @@ async def contradictions(session: WriteSession, gift_id: UUID, outcome: PaymentO
 
 
 async def unite(
-    session: WriteSession, connection_id: UUID, outcome: PaymentOutcome, known: Sequence[UUID]
+    session: WriteSession, connection_id: UUID, provider: str, outcome: PaymentOutcome, known: Sequence[UUID]
 ) -> tuple[UUID, list[Row]]:
     """Make one gift of several that are one payment: the gift that stays, and the rows of those it supersedes.
 
-    The invoice's stays and takes over the evidence and the provider's ids of the others, which count for nothing from
-    then on. Two gifts each paid in full by an invoice or intent of its own stay two: then a guess by customer and
-    amount took the wrong one of them for the other's side, and no money may get lost over that.
+    The checkout's or the invoice's stays and takes over the evidence and the provider's ids of the others, which count
+    for nothing from then on. Two gifts each paid in full by an invoice or intent of its own stay two: then a guess by
+    customer and amount took the wrong one of them for the other's side, and no money may get lost over that.
     """
+    await twins.lock_gifts(session, known)
+    known = await find_gifts(session, connection_id, provider, outcome)  # who held one of those ids may have changed it
     named = {gift_id: await evidence.ids_of(session, gift_id) for gift_id in known}
-    await evidence.lock_ids(session, connection_id, sorted({ref for refs in named.values() for ref in refs}))
-    known = await find_gifts(session, connection_id, outcome)  # who held one of those ids may have changed it
-    named = {gift_id: await evidence.ids_of(session, gift_id) for gift_id in known}
-    target = min(known, key=lambda one: (not any(ref.startswith("in_") for ref in named[one]), str(one)))
+    target = min(known, key=lambda one: _seniority(one, named[one]))
     own = await evidence.entries_of(session, target)
     heirs = []
     for other in sorted(known):
@@ -115,6 +117,11 @@ async def unite(
         await move_events(session, other, target)
         await settle(session, row, {"provider_payment_id": None, "superseded_by": target})
     return target, heirs
+
+
+def _seniority(gift_id: UUID, refs: Sequence[str]) -> tuple[bool, bool, str]:
+    """Which gift stays: the one that a checkout has named to its donor, else the invoice's, else the oldest."""
+    return not any(ref.startswith(OURS) for ref in refs), not any(ref.startswith("in_") for ref in refs), str(gift_id)
 
 
 def _two_payments(first: Sequence[Entry], second: Sequence[Entry]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from crm_api.outbox.facts import Fact
@@ -16,6 +16,19 @@ class DonorStatusChanged(Fact):
     status: str
     rules_version: int
     change_id: UUID
+
+
+class DonorsRefreshed(Fact):
+    """Figures, status or scores of some donors were brought up to date after a gift or plan of theirs changed; told
+    also where they came out as they were, since the gift is another."""
+
+    contact_ids: tuple[UUID, ...]
+
+
+class ScoringRebuilt(Fact):
+    """Everybody's figures, statuses and scores were taken anew."""
+
+    as_of: date
 
 
 class ScoringDue(Fact):

@@ -27,7 +27,7 @@ PREDICATES = (
             Attribute("monetary", "integer", "{t}.rfm_monetary"),
         ),
         scope="scoring:read",
-        facts=("DonorRefreshed", "ScoringRebuilt"),
+        facts=("DonorsRefreshed", "ScoringRebuilt", "ContactsMerged", "ContactsUnmerged"),
         description="Figures, status and scores, as last computed.",
     ),
 )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, Statement, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.scoring.rfm import (
     RFM_AGAINST_BORDERS_SQL,
@@ -39,18 +39,37 @@ _AGGREGATES = """
         AS total_last_365_days,
     min(g.received_at) AS first_gift_at, max(g.received_at) AS last_gift_at,
     min(g.gift_date) AS first_gift_date, max(g.gift_date) AS last_gift_date"""
-_ONE = prepare(
-    text(
-        f"""
-        SELECT {_AGGREGATES},
-            array_remove(array_agg(DISTINCT g.plan_id), NULL) AS plan_ids,
-            ARRAY(SELECT p.id FROM recurring_plans p WHERE p.organization_id = :organization_id
-                AND p.contact_id = :contact_id AND p.status IN ('active', 'past_due')) AS live_plan_ids
-        FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id = :contact_id
-            AND g.counted > 0 AND g.gift_date <= CAST(:as_of AS date)
-        """
+
+
+def _one(more: str = "") -> Statement:
+    """One donor's figures."""
+    return prepare(
+        text(
+            f"""
+            SELECT {_AGGREGATES},
+                array_remove(array_agg(DISTINCT g.plan_id), NULL) AS plan_ids,
+                ARRAY(SELECT p.id FROM recurring_plans p WHERE p.organization_id = :organization_id
+                    AND p.contact_id = :contact_id AND p.status IN ('active', 'past_due')) AS live_plan_ids{more}
+            FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id = :contact_id
+                AND g.counted > 0 AND g.gift_date <= CAST(:as_of AS date)
+            """
+        )
     )
-)
+
+
+# Of a gift that somebody is credited with twice, the larger credit; of a part, its proportion of what is left of the
+# gift, rounded down; of one's own gift, nothing. Figures of money received know none of it.
+_SOFT_CREDITS = """,
+                (SELECT ARRAY[count(*), CAST(least(coalesce(sum(c.base), 0), 9007199254740991) AS bigint),
+                    count(*) - count(c.base)]
+                 FROM (SELECT max(div(CAST(h.base_counted AS numeric) * least(coalesce(s.amount, h.amount), h.amount),
+                        h.amount)) AS base
+                    FROM soft_credits s JOIN gifts h ON h.organization_id = :organization_id AND h.id = s.gift_id
+                    WHERE s.organization_id = :organization_id AND s.contact_id = :contact_id AND h.counted > 0
+                        AND h.gift_date <= CAST(:as_of AS date) AND h.contact_id IS DISTINCT FROM s.contact_id
+                    GROUP BY h.id) c) AS soft_credits"""
+_ONE = _one()
+_ONE_WITH_CREDITS = _one(_SOFT_CREDITS)
 _LATEST_BORDERS = prepare(
     text(
         "SELECT * FROM rfm_borders WHERE organization_id = :organization_id AND as_of <= :as_of "
@@ -106,6 +125,7 @@ def _rescore(only: str) -> str:
 
 
 _RESCORE_ALL = prepare(text(_rescore("")))
+_RESCORE_FEW = prepare(text(_rescore("") + " RETURNING d.contact_id"))
 _RESCORE_ONE = prepare(text(_rescore("AND contact_id = :contact_id")))
 _STORE_BORDERS = prepare(
     text(
@@ -217,6 +237,21 @@ async def summarize_donor(session: ReadSession, contact_id: UUID, as_of: date) -
     """A contact's giving as of a date, straight from its gifts, and its live plans."""
     row = await session.fetch_row(_ONE, contact_id=contact_id, as_of=as_of)
     assert row is not None  # an aggregate without GROUP BY always gives one row
+    return _summary(session, row, as_of)
+
+
+async def summarize_profile(
+    session: ReadSession, contact_id: UUID, as_of: date
+) -> tuple[DonorSummary, list[UUID], tuple[int, int, int]]:
+    """The same, and soft credits beside it: of how many gifts, their sum, and how many of them the sum leaves out for
+    want of a rate."""
+    row = await session.fetch_row(_ONE_WITH_CREDITS, contact_id=contact_id, as_of=as_of)
+    assert row is not None
+    count, total, without_rate = row["soft_credits"]
+    return *_summary(session, row, as_of), (count, total, without_rate)
+
+
+def _summary(session: ReadSession, row: Row, as_of: date) -> tuple[DonorSummary, list[UUID]]:
     total, rated = row["total_given"], row["gifts_with_rate"]
     plan_ids = frozenset(row["plan_ids"] or ())
     summary = DonorSummary(
@@ -269,6 +304,12 @@ async def rescore(session: WriteSession, borders: RfmBorders, as_of: date, conta
         await session.execute(_RESCORE_ALL, as_of=as_of, **borders.sql_params())
     else:
         await session.execute(_RESCORE_ONE, as_of=as_of, contact_id=contact_id, **borders.sql_params())
+
+
+async def rescore_few(session: WriteSession, borders: RfmBorders, as_of: date) -> list[UUID]:
+    """Score every donor of an organization with few; those whose scores changed."""
+    rows = await session.fetch(_RESCORE_FEW, as_of=as_of, **borders.sql_params())
+    return [row["contact_id"] for row in rows]
 
 
 async def rebuild_summaries(session: WriteSession, rules: StatusRules, as_of: date) -> int:

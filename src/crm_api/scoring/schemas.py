@@ -36,6 +36,14 @@ class ReasonRead(Output):
     verdict: bool
 
 
+class SoftCreditFigures(Output):
+    """Gifts of others that the contact is credited with, each once. Never part of what the contact has given."""
+
+    gift_count: int
+    total: Money
+    gifts_without_rate: int
+
+
 class DonorProfile(Output):
     """A contact as a donor. Money is in the organization's currency; gifts without a rate count in `gift_count` but
     in no sum, and `gifts_without_rate` says how many there are."""
@@ -53,6 +61,7 @@ class DonorProfile(Output):
     total_last_365_days: Money
     first_gift_at: datetime | None
     last_gift_at: datetime | None
+    soft_credits: SoftCreditFigures
     rfm: RfmRead | None
     ltv: LtvRead
     reasons: list[ReasonRead]

@@ -14,7 +14,7 @@ from crm_api.kit.problems import NotFound
 from crm_api.kit.schemas import money_or_none
 from crm_api.outbox.service import emit
 from crm_api.scoring import repository
-from crm_api.scoring.facts import DonorStatusChanged
+from crm_api.scoring.facts import DonorsRefreshed, DonorStatusChanged, ScoringRebuilt
 from crm_api.scoring.models import donor_status_changes
 from crm_api.scoring.rfm import RfmBorders, borders_of, cell, values_of
 from crm_api.scoring.status import Reason, StatusResult, StatusRules, default_rules, evaluate
@@ -47,11 +47,13 @@ async def refresh_donor(session: WriteSession, contact_id: UUID) -> None:
     result = evaluate(summary, rules=rules, as_of=as_of, has_live_plan=summary.has_gift_of(live))
     before = await repository.stored_summary(session, contact_id)
     if before is None and summary.gift_count == 0:
+        emit(session, DonorsRefreshed(contact_ids=(contact_id,)))
         return
     await repository.store_summary(session, contact_id, _columns(summary, result, rules, session))
     if before is None or before["donor_status"] != result.status:
         _note_change(session, contact_id, before["donor_status"] if before else None, result, rules, as_of)
-    await _rescore_after(session, contact_id, as_of)
+    touched = {contact_id, *await _rescore_after(session, contact_id, as_of)}
+    emit(session, DonorsRefreshed(contact_ids=tuple(sorted(touched))))
     if summary.gift_count and (before is None or not before["gift_count"]):
         await note_donor(session, contact_id)
 
@@ -115,15 +117,15 @@ def _settled(borders: RfmBorders | None) -> bool:
     return borders is not None and borders.n >= SMALL
 
 
-async def _rescore_after(session: WriteSession, contact_id: UUID, as_of: date) -> None:
+async def _rescore_after(session: WriteSession, contact_id: UUID, as_of: date) -> list[UUID]:
+    """Score the donor; where borders move with every gift, everybody. Whose scores changed beside."""
     borders = await repository.latest_borders(session, as_of)
     if borders is not None and _settled(borders):
         await repository.rescore(session, borders, as_of, contact_id)
-        return
+        return []
     await repository.lock_all(session)  # held already, except where a rebuild has just left fewer donors
     borders = await repository.rebuild_borders(session, as_of)
-    if borders is not None:
-        await repository.rescore(session, borders, as_of)
+    return [] if borders is None else await repository.rescore_few(session, borders, as_of)
 
 
 async def rebuild(session: WriteSession) -> int:
@@ -135,6 +137,7 @@ async def rebuild(session: WriteSession) -> int:
     if borders is not None:
         await repository.rescore(session, borders, as_of)
     await note_donors(session, await repository.unnoted_donors(session))
+    emit(session, ScoringRebuilt(as_of=as_of))
     return count
 
 
@@ -149,7 +152,7 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
     quintile borders.
     """
     day = as_of or today(session)
-    summary, live = await repository.summarize_donor(session, contact_id, day)
+    summary, live, credits = await repository.summarize_profile(session, contact_id, day)
     if not summary.gift_count:
         from crm_api.contacts.service import get_contact
 
@@ -173,6 +176,11 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
         "total_last_365_days": {"amount": summary.total_last_365_days, "currency": currency},
         "first_gift_at": summary.first_gift_at,
         "last_gift_at": summary.last_gift_at,
+        "soft_credits": {
+            "gift_count": credits[0],
+            "total": {"amount": credits[1], "currency": currency},
+            "gifts_without_rate": credits[2],
+        },
         "rfm": None if unscored else _rfm(summary, borders),
         "ltv": {"historical": {"amount": summary.total_given, "currency": currency}},
         "reasons": [_reason(reason) for reason in result.reasons],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers.monobank import simulated_account
 from crm_api.simulate.api import Api, NotFound
 from crm_api.simulate.trouble import SimulationTrouble
 
@@ -19,6 +21,20 @@ NAME = "Simulator"
 _MEMORY = "simulate.json"
 _CREDENTIALS: Mapping[str, Callable[[], dict[str, str]]] = {
     "stripe": lambda: {"webhook_secret": f"whsec_{secrets.token_urlsafe(24)}"},
+    "monobank": lambda: simulated_account(secrets.token_urlsafe(24)),
+    "monobank_personal": lambda: {"secret": secrets.token_urlsafe(24)},
+    "liqpay": lambda: {"public_key": "sandbox_i00000000000", "private_key": f"sandbox_{secrets.token_urlsafe(24)}"},
+    "wayforpay": lambda: {"merchant_account": "simulated_merchant", "secret_key": secrets.token_urlsafe(24)},
+    "paypal": lambda: {
+        "client_id": "simulated",
+        "client_secret": secrets.token_urlsafe(24),
+        "webhook_id": secrets.token_hex(8).upper(),
+    },
+    "donorbox": lambda: {"secret": secrets.token_urlsafe(24)},
+    "gofundme_pro": lambda: {"secret": f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"},
+    "givebutter": lambda: {"secret": secrets.token_urlsafe(24)},
+    "generic": lambda: {"secret": f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"},
+    "fondy": lambda: {"merchant_id": "1700000", "secret_key": secrets.token_urlsafe(24)},
 }
 """How to make up credentials for a connection of our own, by provider."""
 

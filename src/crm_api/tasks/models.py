@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, text
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import erase
 from crm_api.kit.tables import day, flag, instant, number, one_of, refers, string, tenant_table, uid
 
@@ -70,4 +71,5 @@ tasks = tenant_table(
         postgresql_where=text("status = 'open' AND NOT due_told"),
     ),
     personal=erase("contact_id"),
+    limit=RowLimit(nobodys=True),  # work that concerns no contact is everybody's
 )

@@ -67,13 +67,15 @@ async def api_keys_get(session: Annotated[ReadSession, reads("api_keys:read")], 
 
 @routes.patch("/v1/api-keys/{key_id}", operation_id="api_keys_update", response_model=ApiKeyRead)
 async def api_keys_update(
+    request: Request,
     session: Annotated[WriteSession, writes("api_keys:write")],
     key_id: UUID,
     body: Annotated[ApiKeyPatch, json_body(ApiKeyPatch, media_type="application/merge-patch+json")],
     expected: Annotated[int | None, IfMatch],
 ) -> Response:
-    """Rename a key."""
+    """Rename a key, or change whether its teams limit it."""
     key = await service.patch_key(session, key_id, body, expected=expected)
+    _forget(request, session)
     return reply(key, version=key["version"])
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from crm_api.kit.schemas import Input, Instant, Name, Output, Versioned
+from crm_api.kit.schemas import Input, Instant, Name, NotNull, Output, Versioned
 
 KeyKind = Literal["secret", "publishable"]
 Scope = Annotated[str, StringConstraints(min_length=1, max_length=64), Field(examples=["contacts:read"])]
@@ -26,6 +26,8 @@ class ApiKeyCreate(Input):
     kind: KeyKind = "secret"
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=100)]
     expires_at: Instant | None = None
+    sees_all: bool = True
+    """Whether teams do not limit what the key sees."""
 
 
 class ApiKeyPatch(Input):
@@ -33,7 +35,8 @@ class ApiKeyPatch(Input):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Website, spring"}]})
 
-    name: Name
+    name: Annotated[Name | None, NotNull] = None
+    sees_all: Annotated[bool | None, NotNull] = None
 
 
 class ApiKeyRotate(Input):
@@ -55,6 +58,8 @@ class ApiKeyRead(Versioned):
     revoked_at: datetime | None
     last_used_at: datetime | None
     rotated_from: UUID | None
+    sees_all: bool
+    """Whether teams do not limit what the key sees, where the organization has switched them on."""
 
 
 class ApiKeyIssued(ApiKeyRead):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 
 from crm_api.audit.service import record
 from crm_api.auth.api_keys.schemas import ApiKeyCreate, ApiKeyPatch
@@ -22,12 +22,19 @@ from crm_api.kit.updates import check_version, update_row
 
 _READ = (
     "id", "name", "kind", "scopes", "last_four", "expires_at", "revoked_at", "last_used_at", "rotated_from",
-    "version", "created_at", "updated_at",
+    "sees_all", "version", "created_at", "updated_at",
 )  # fmt: skip
 _LOCK = prepare(
     select(api_keys)
     .where(api_keys.c.organization_id == bindparam("organization_id"), api_keys.c.id == bindparam("id"))
     .with_for_update(key_share=True)
+)
+_SAME_TEAMS = prepare(
+    text(
+        "INSERT INTO team_keys (organization_id, team_id, key_id, joined_at) "
+        "SELECT organization_id, team_id, :new, :now FROM team_keys "
+        "WHERE organization_id = :organization_id AND key_id = :old"
+    )
 )
 
 
@@ -44,6 +51,7 @@ def issue_key(
     kind: str = "secret",
     expires_at: datetime | None = None,
     rotated_from: UUID | None = None,
+    sees_all: bool = True,
 ) -> tuple[dict[str, Any], str]:
     """Add a key; the key as the API shows it and the whole token, which nobody can read again."""
     key_id, now = new_id(), clock.utc_now()
@@ -59,6 +67,7 @@ def issue_key(
         "revoked_at": None,
         "last_used_at": None,
         "rotated_from": rotated_from,
+        "sees_all": sees_all,
         "version": 1,
         "created_at": now,
         "updated_at": now,
@@ -101,7 +110,16 @@ def create_key(session: WriteSession, body: ApiKeyCreate) -> tuple[dict[str, Any
     _known(body.scopes, body.kind)
     _check_grant(session, body.scopes, body.kind)
     ends = min((one for one in (body.expires_at, session.actor.expires_at) if one is not None), default=None)
-    return issue_key(session, name=body.name, scopes=body.scopes, kind=body.kind, expires_at=ends)
+    _check_sight(body.kind, body.sees_all)
+    return issue_key(
+        session, name=body.name, scopes=body.scopes, kind=body.kind, expires_at=ends, sees_all=body.sees_all
+    )
+
+
+def _check_sight(kind: str, sees_all: bool) -> None:
+    if kind == "publishable" and not sees_all:
+        detail = "A publishable key sees no contact at all, so there is nothing to limit. Leave sees_all out."
+        raise Invalid.at("/sees_all", "publishable_sees_nothing", detail)
 
 
 async def get_key(session: ReadSession, key_id: UUID) -> dict[str, Any]:
@@ -110,9 +128,15 @@ async def get_key(session: ReadSession, key_id: UUID) -> dict[str, Any]:
 
 
 async def patch_key(session: WriteSession, key_id: UUID, body: ApiKeyPatch, *, expected: int | None) -> dict[str, Any]:
-    """Rename a key."""
-    row = await update_row(session, api_keys, key_id, {"name": body.name}, expected=expected)
-    record(session, "api_key.updated", "api_key", key_id, fields=["name"])
+    """Rename a key, or change whether its teams limit it."""
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    before = await simple.get(session, api_keys, key_id, "API key")
+    if not changes:
+        check_version(before["version"], expected)
+        return to_read(before)
+    _check_sight(before["kind"], changes.get("sees_all", before["sees_all"]))
+    row = await update_row(session, api_keys, key_id, changes, expected=expected)
+    record(session, "api_key.updated", "api_key", key_id, fields=changes)
     return to_read(row)
 
 
@@ -138,14 +162,18 @@ async def rotate_key(
     lifetime = None if ends is None else ends - row["created_at"]
     await update_row(session, api_keys, key_id, {"expires_at": min(ends, until) if ends else until}, expected=None)
     record(session, "api_key.rotated", "api_key", key_id, fields=["expires_at"])
-    return issue_key(
+    key, token = issue_key(
         session,
         name=row["name"],
         scopes=row["scopes"],
         kind=row["kind"],
         expires_at=None if lifetime is None else now + lifetime,
         rotated_from=key_id,
+        sees_all=row["sees_all"],
     )
+    await session.flush()
+    await session.execute(_SAME_TEAMS, old=key_id, new=key["id"], now=now)
+    return key, token
 
 
 async def revoke_key(session: WriteSession, key_id: UUID, *, expected: int | None) -> dict[str, Any]:

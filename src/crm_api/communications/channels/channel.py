@@ -12,6 +12,15 @@ SendStatus = Literal["sent", "retry", "failed", "bounced", "unknown", "misconfig
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a letter."""
+
+    filename: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingEmail:
     """One letter to one person. What is personal stays out of its ``repr``, and so out of logs."""
 
@@ -32,6 +41,7 @@ class OutgoingEmail:
     """When the letter was written (with a time zone); the same for every attempt."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further headers, such as List-Unsubscribe and List-Unsubscribe-Post."""
+    attachments: tuple[Attachment, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,11 @@ def _body(message: OutgoingEmail) -> bytes:
     if message.html:
         body.add_alternative(_lines(message.html), subtype="html", charset="utf-8")
         body.set_boundary(f"=_{message.delivery_id.hex}")
+    for one in message.attachments:
+        kind, _, subtype = one.media_type.partition("/")
+        body.add_attachment(one.content, maintype=kind, subtype=subtype, filename=one.filename)
+    if message.attachments:
+        body.set_boundary(f"=_{message.delivery_id.hex}_all")
     return body.as_bytes()
 
 

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select, text
 
-from crm_api.communications.channels.channel import Channel, OutgoingEmail, message_id_of
+from crm_api.communications.channels.channel import Attachment, Channel, OutgoingEmail, message_id_of
+from crm_api.communications.deliveries import receipts
 from crm_api.communications.deliveries.models import messages
 from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, further_headers, right
 from crm_api.communications.facts import LetterQueued
@@ -32,7 +33,7 @@ from crm_api.outbox.service import emit
 _FAMILY = {"welcome": "thanks", "thank_you": "thanks", "payment_failed": "failed", "refund_confirmed": "refund"}
 _MAX_TRIES = 8
 
-_CONTACT = prepare(
+CONTACT = prepare(
     text(
         f"SELECT c.id, c.language, {FACTS} FROM contacts c JOIN organizations o ON o.id = c.organization_id "
         "WHERE c.organization_id = :organization_id AND c.id = :id FOR NO KEY UPDATE OF c"
@@ -54,13 +55,13 @@ _EARLIER = prepare(
         """
     )
 )
-_INSERT = prepare(
+INSERT = prepare(
     text(
         """
         INSERT INTO messages (organization_id, id, kind, channel, purpose, legal_basis, consent_event_id, contact_id,
-            gift_id, dedupe_key, language, recipient, state, reason, created_at, updated_at)
+            gift_id, receipt_id, dedupe_key, language, recipient, state, reason, created_at, updated_at)
         VALUES (:organization_id, :id, :kind, 'email', :purpose, :legal_basis, :consent_event_id, :contact_id,
-            :gift_id, :dedupe_key, :language, :recipient, :state, :reason, :now, :now)
+            :gift_id, :receipt_id, :dedupe_key, :language, :recipient, :state, :reason, :now, :now)
         ON CONFLICT (organization_id, dedupe_key) DO UPDATE SET kind = excluded.kind, purpose = excluded.purpose,
             legal_basis = excluded.legal_basis, consent_event_id = excluded.consent_event_id,
             contact_id = excluded.contact_id, language = excluded.language, recipient = excluded.recipient,
@@ -94,11 +95,14 @@ _CLAIM = prepare(
         SELECT m.*, {FACTS}, g.status AS gift_status, g.amount, g.currency, g.refunded, g.counted, g.gift_date,
             g.plan_id, f.name AS fund_name, a.name AS campaign_name, a.code AS campaign_code, c.display_name,
             c.given_name, c.family_name, c.kind AS contact_kind,
+            r.status AS receipt_status, r.number AS receipt_number, r.issued_on, r.totals, r.kind AS receipt_kind,
+            r.year AS receipt_year,
             o.name AS organization_name, o.website, o.reply_email, o.postal_address, o.language AS organization_language
         FROM messages m
         JOIN contacts c ON c.organization_id = m.organization_id AND c.id = m.contact_id
         JOIN organizations o ON o.id = m.organization_id
         LEFT JOIN gifts g ON g.organization_id = m.organization_id AND g.id = m.gift_id
+        LEFT JOIN receipts r ON r.organization_id = m.organization_id AND r.id = m.receipt_id
         LEFT JOIN funds f ON f.organization_id = g.organization_id AND f.id = g.fund_id
         LEFT JOIN campaigns a ON a.organization_id = g.organization_id AND a.id = g.campaign_id
         WHERE m.organization_id = :organization_id AND m.id = :id FOR UPDATE OF m
@@ -154,7 +158,7 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
     gift = await session.fetch_row(_GIFT, id=gift_id)
     if gift is None or gift["contact_id"] is None:
         return
-    contact = await session.fetch_row(_CONTACT, id=gift["contact_id"])
+    contact = await session.fetch_row(CONTACT, id=gift["contact_id"])
     if contact is None or not _still_true(wanted, gift["status"], gift):
         return
     family = _FAMILY.get(wanted, wanted)
@@ -170,13 +174,14 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
     if recipient is not None and (reason := await _untimely(session, kind, gift)) is not None:
         recipient = None
     message_id = await session.fetch_val(
-        _INSERT,
+        INSERT,
         id=new_id(),
         kind=kind,
         purpose=PURPOSES[kind],
         **right(permit),
         contact_id=contact["id"],
         gift_id=gift_id,
+        receipt_id=None,
         dedupe_key=f"{family}:{gift_id}",
         language=pick_language(contact["language"], session.tenant.language),
         recipient=recipient,
@@ -234,6 +239,7 @@ def _context(row: Row, retry_url: str) -> dict[str, Any]:
             "name": row["display_name"] if named else None,
         },
         "gift": gift,
+        "receipt": receipts.told(row),
         "language": language,
     }
     if retry_url and row["gift_id"] is not None:
@@ -248,6 +254,7 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
     message_id = UUID(job.payload["message_id"])
     settings = runner.settings
     channel = _channel(settings.mail_url)
+    attached = await receipts.attached(runner, tenant, job)  # first: what is being sent is not sent twice
     async with runner.write(tenant) as session:
         row = await session.fetch_row(_CLAIM, id=message_id)
         recipient, obstacle, permit = _obstacle(row, session.now)
@@ -262,7 +269,7 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
         state = "sending" if settings.mail_directory is None else "queued"
         await _mark(session, message_id, state, None, recipient=recipient, permit=permit)
         more = further_headers(row, runner.vault, settings.public_url)
-    result = await channel.send(_outgoing(row, recipient, letter, settings.mail_from, more))
+    result = await channel.send(_outgoing(row, recipient, letter, settings.mail_from, more, attached))
     if result.status == "misconfigured":  # every letter fares like this one until a person has mended it
         async with runner.write(tenant) as session:
             await _mark(session, message_id, "queued", f"{result.code}: {result.detail}", tried=1)
@@ -271,7 +278,8 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
         await runner.finish(session, job)
         if result.status == "retry" and row["attempts"] + 1 < _MAX_TRIES:
             await _mark(session, message_id, "queued", f"{result.code}: will be tried again", tried=1)
-            emit(session, LetterQueued(message_id=message_id), delay=_pause(row["attempts"]))
+            again = LetterQueued(message_id=message_id, receipt_id=row["receipt_id"])
+            emit(session, again, delay=_pause(row["attempts"]))
             return
         state = "failed" if result.status == "retry" else result.status
         reason = None if state == "sent" else f"{result.code}: {result.detail}" if result.detail else result.code
@@ -297,6 +305,8 @@ def _obstacle(row: Row | None, now: datetime) -> tuple[str, tuple[str, str] | No
         return "", ("unknown", _INTERRUPTED), None
     if row["gift_status"] is not None and not _still_true(row["kind"], row["gift_status"], row):
         return "", ("canceled", _OUTDATED.get(row["kind"], "the gift does not stand any more")), None
+    if row["receipt_status"] == "void":
+        return "", ("canceled", "the receipt is void"), None
     usable = {item["address"] for item in row["emails"] if item["status"] == "valid"}
     recipient, reason, permit = address(row, row["purpose"], row["list"], now)
     if recipient is None:
@@ -321,7 +331,12 @@ def _channel(mail_url: str) -> Channel:
 
 
 def _outgoing(
-    row: RowLike, recipient: str, letter: RenderedLetter, mail_from: str, more: Mapping[str, str] | None = None
+    row: RowLike,
+    recipient: str,
+    letter: RenderedLetter,
+    mail_from: str,
+    more: Mapping[str, str] | None = None,
+    attached: tuple[Attachment, ...] = (),
 ) -> OutgoingEmail:
     return OutgoingEmail(
         delivery_id=row["id"],
@@ -337,6 +352,7 @@ def _outgoing(
         message_id=message_id_of(row["id"], mail_from.rpartition("@")[2]),
         date=row["created_at"],
         headers={"X-CRM-Letter": row["kind"], **(more or {})},
+        attachments=attached,
     )
 
 

@@ -24,6 +24,10 @@ VARIABLES: Mapping[str, str] = {
     "gift.is_recurring": "Whether it belongs to a regular gift (true or false)",
     "gift.refunded_text": "The amount given back, with its currency; may be missing",
     "gift.provider_ref": "The payment provider's reference; may be missing",
+    "receipt.number": "The number of the receipt that is attached; may be missing",
+    "receipt.date_text": "When it was issued, written out; may be missing",
+    "receipt.amount_text": "What it is for, with the currency; may be missing",
+    "receipt.year": "Of a statement for a whole year: that year; may be missing",
     "retry_url": "Where a failed payment can be repeated; may be missing",
     "language": "The language of the letter: en, uk, ka, ru or ar",
 }
@@ -80,7 +84,7 @@ def clean_context(context: Mapping[str, object], language: str) -> dict[str, obj
     plain(dict(context))
     cleaned = _clean(context, "")
     assert isinstance(cleaned, dict)
-    for group in ("organization", "donor", "gift"):
+    for group in ("organization", "donor", "gift", "receipt"):
         if not isinstance(cleaned.get(group), dict):
             cleaned[group] = {}
     for path in VARIABLES:

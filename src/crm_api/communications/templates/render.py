@@ -147,5 +147,11 @@ def sample_context(language: str, *, sparse: bool = False) -> dict[str, object]:
         "refunded_text": format_money(Money(50000, "UAH"), language),
         "provider_ref": "A1B2C3",
     }
+    context["receipt"] = {
+        "number": "2025-000042",
+        "date_text": format_date(date(2025, 5, 14), language),
+        "amount_text": format_money(Money(125050, "UAH"), language),
+        "year": "2025",
+    }
     context["retry_url"] = "https://charity.example/give/again"
     return context

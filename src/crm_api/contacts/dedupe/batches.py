@@ -12,6 +12,7 @@ from crm_api.contacts.dedupe.merging import lock_all, merge_contacts
 from crm_api.contacts.dedupe.models import merge_batches
 from crm_api.kit import simple
 from crm_api.kit.db import Actor, ReadSession, RowLike, WriteSession
+from crm_api.kit.limits import Limit
 from crm_api.kit.problems import Problem
 from crm_api.kit.updates import get_row, update_row
 from crm_api.outbox.service import emit
@@ -69,12 +70,14 @@ async def continue_batch(session: WriteSession, batch_id: UUID, position: int) -
     batch = await get_row(session, merge_batches, batch_id, "batch of merges")
     if batch["done"] != position or batch["state"] not in {"queued", "running"}:
         return
-    session.actor = Actor(batch["actor_kind"], batch["actor_id"], session.actor.request_id)
+    limit = Limit.stored(batch["made_under"])
+    session.actor = Actor(batch["actor_kind"], batch["actor_id"], session.actor.request_id, limit=limit)
     results = list(batch["results"])
     part = batch["pairs"][position : position + PART]
-    await lock_all(session, [UUID(one) for pair in part for one in pair])
-    for into, from_ in part:
-        results.append(await _one(session, batch_id, UUID(into), UUID(from_)))
+    async with session.under_limit(limit):
+        await lock_all(session, [UUID(one) for pair in part for one in pair])
+        for into, from_ in part:
+            results.append(await _one(session, batch_id, UUID(into), UUID(from_)))
     merged = sum(result["state"] == "merged" for result in results)
     ended = len(results) == batch["total"]
     changes = {

@@ -62,8 +62,15 @@ async def merge_contacts(
     """
     await session.flush()  # what this transaction has yet to write belongs to somebody too
     survivor, retired = await _parties(session, survivor_id, retired_ids)
+    async with session.beyond_limit():  # all that hangs on them moves, what the caller does not see of it too
+        return await _merge(session, survivor, retired, fields or {}, batch_id)
+
+
+async def _merge(
+    session: WriteSession, survivor: Row, retired: Sequence[Row], fields: Mapping[str, Any], batch_id: UUID | None
+) -> dict[str, Any]:
     parties = [survivor, *retired]
-    choices = chosen_values(session, fields or {}, {row["id"]: row for row in parties})
+    choices = chosen_values(session, fields, {row["id"]: row for row in parties})
     own, brought = await _own(session, parties)
     records = {row["id"]: Record(row["id"], row["created_at"], own[row["id"]]) for row in parties}
     first = records[survivor["id"]]
@@ -219,10 +226,17 @@ async def undo_merge(session: WriteSession, merge_id: UUID) -> dict[str, Any]:
     # Contacts before the merge, as an erasure locks them, which removes the merge.
     rows = {row["id"]: row for row in await session.fetch(sql.LOCK_CONTACTS, ids=[survivor_id, *retired_ids])}
     merge = await session.fetch_row(sql.LOCK_MERGE, id=merge_id)
-    if merge is None:
+    if merge is None or len(rows) <= len(retired_ids):
         raise NotFound("There is no such merge.")
     if merge["state"] == "undone":
         raise Conflict("This merge is undone already.", code="merge_undone")
+    async with session.beyond_limit():
+        return await _undo(session, merge, rows)
+
+
+async def _undo(session: WriteSession, merge: Row, rows: Mapping[UUID, Row]) -> dict[str, Any]:
+    merge_id, survivor_id = merge["id"], merge["survivor_id"]
+    retired_ids = [UUID(one) for one in merge["retired_ids"]]
     newer = await session.fetch_val(sql.NEWER, merge_id=merge_id, survivor=survivor_id)
     if newer is not None:
         detail = f"The survivor took part in a newer merge; undo {newer} first, then this one."

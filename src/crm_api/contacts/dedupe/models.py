@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import erase, nobody
-from crm_api.kit.tables import document, instant, number, one_of, refers, string, tenant_table, uid
+from crm_api.kit.tables import document, instant, made_under, number, one_of, refers, string, tenant_table, uid
 
 MERGE_STATES = ("merged", "undone")
 JOB_STATES = ("queued", "running", "succeeded", "failed")
@@ -29,6 +30,7 @@ merge_batches = tenant_table(
     string("reason", null=True),
     string("actor_kind"),
     string("actor_id"),
+    made_under(),
     instant("finished_at", null=True),
     number("version", default="1"),
     instant("created_at"),
@@ -63,6 +65,7 @@ merges = tenant_table(
     Index("ix_merges__batch", "organization_id", "batch_id", "id"),
     Index("ix_merges__created", "organization_id", "created_at", "id"),
     personal=erase("survivor_id", export=False),
+    limit=RowLimit(past=("batch_id",)),  # whose work it was does not matter
 )
 
 merged_contacts = tenant_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import anonymise, erase
 from crm_api.kit.tables import day, document, flag, instant, number, one_of, refers, string, tenant_table, uid
 
@@ -37,6 +38,7 @@ households = tenant_table(
     one_of("status", STATUSES),
     Index("ix_households__created", "organization_id", "created_at", "id"),
     Index("ix_households__stale", "organization_id", "id", postgresql_where=text("stale")),
+    limit=RowLimit(seen_through="household_members"),
     personal=(
         erase(where=f"{_THEIRS} AND NOT {_OTHERS}"),
         anonymise(
@@ -89,6 +91,7 @@ household_members = tenant_table(
         unique=True,
         postgresql_where=text("is_primary AND until IS NULL"),
     ),
+    limit=RowLimit(past=("household_id",)),
     personal=erase("contact_id"),
 )
 

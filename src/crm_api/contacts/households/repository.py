@@ -182,8 +182,9 @@ async def promote(session: WriteSession, membership_ids: Sequence[UUID]) -> None
 
 
 async def demote_others(session: WriteSession, household_id: UUID, contact_id: UUID) -> None:
-    """Nobody but this contact is the household's primary member."""
-    await session.execute(_DEMOTE, household_id=household_id, contact_id=contact_id, now=session.now)
+    """Nobody but this contact is the household's primary member, whoever sees the others."""
+    async with session.beyond_limit():
+        await session.execute(_DEMOTE, household_id=household_id, contact_id=contact_id, now=session.now)
 
 
 async def end(session: WriteSession, membership_ids: Sequence[UUID], day: Any) -> None:
@@ -192,8 +193,9 @@ async def end(session: WriteSession, membership_ids: Sequence[UUID], day: Any) -
 
 
 async def end_all(session: WriteSession, household_id: UUID, day: Any) -> None:
-    """End every membership of a household on a day."""
-    await session.execute(_END_ALL, household_id=household_id, day=day, now=session.now)
+    """End every membership of a household on a day, whoever sees it."""
+    async with session.beyond_limit():
+        await session.execute(_END_ALL, household_id=household_id, day=day, now=session.now)
 
 
 async def households_of(session: ReadSession, contact_ids: Sequence[UUID]) -> list[UUID]:

@@ -265,8 +265,12 @@ async def settle(session: WriteSession, household_ids: Iterable[UUID], *, bump: 
     """See to it that households have one primary member each, and make anew what is made of their members. Set-based:
     for many households in as many statements as for one. `bump=0` where their version was raised already."""
     ids = sorted(set(household_ids))
-    if not ids:
-        return
+    if ids:
+        async with session.beyond_limit():  # a name is made of all members, those that the caller does not see too
+            await _settle(session, ids, bump)
+
+
+async def _settle(session: WriteSession, ids: Sequence[UUID], bump: int) -> None:
     rows = await repository.lock(session, ids)
     members: dict[UUID, list[Row]] = {}
     for member in await repository.named(session, ids):

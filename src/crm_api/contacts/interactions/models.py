@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, text
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import anonymise, erase, nobody
 from crm_api.kit.tables import document, instant, number, one_of, refers, string, tenant_table, uid
 
@@ -71,6 +72,7 @@ interactions = tenant_table(
         unique=True,
         postgresql_where=text("external_id IS NOT NULL"),
     ),
+    limit=RowLimit(seen_through="interaction_participants"),
     personal=(
         erase(where=f"{_THEIRS} AND NOT {_OTHERS}"),
         anonymise(
@@ -100,6 +102,7 @@ interaction_participants = tenant_table(
         postgresql_include=["role"],
     ),
     key=("interaction_id", "contact_id"),
+    limit=RowLimit(past=("interaction_id",)),
     personal=erase("contact_id"),
 )
 
@@ -114,6 +117,7 @@ interaction_members = tenant_table(
     refers("member_id", "members"),
     Index("ix_interaction_members__member", "organization_id", "member_id", "interaction_id"),
     key=("interaction_id", "member_id"),
+    limit=RowLimit(together=("interaction_id",)),
     personal=nobody("names members of staff only; the rows go with their interaction"),
 )
 
@@ -126,5 +130,6 @@ interaction_mentions = tenant_table(
     refers("member_id", "members"),
     Index("ix_interaction_mentions__member", "organization_id", "member_id", "interaction_id"),
     key=("interaction_id", "member_id"),
+    limit=RowLimit(together=("interaction_id",)),
     personal=nobody("names members of staff only; the rows go with their interaction"),
 )

@@ -82,17 +82,19 @@ async def record_interactions(session: WriteSession, many: Sequence[NewInteracti
     await _check_members(session, many)
     values = [_row(session, one) for one in many]
     people = [list(parties(one.participants, survivors)) for one in many]
-    made = await session.fetch(
-        rows.RECORD,
-        interactions=_json(values),
-        participants=_json([{**one, "interaction_id": row["id"]} for row, group in zip(values, people, strict=True)
-                            for one in group]),
-        mentions=_json([{"interaction_id": row["id"], "member_id": one} for row in values for one in row["mentions"]]),
-        now=session.now,
-    )  # fmt: skip
-    fresh = {row["id"] for row in made}
-    known = await _known(session, [one.external for one, row in zip(many, values, strict=True)
-                                   if one.external and row["id"] not in fresh])  # fmt: skip
+    async with session.beyond_limit():  # what they name was looked up; an interaction is seen through who took part
+        made = await session.fetch(
+            rows.RECORD,
+            interactions=_json(values),
+            participants=_json([{**one, "interaction_id": row["id"]} for row, group in zip(values, people, strict=True)
+                                for one in group]),
+            mentions=_json(
+                [{"interaction_id": row["id"], "member_id": one} for row in values for one in row["mentions"]]),
+            now=session.now,
+        )  # fmt: skip
+        fresh = {row["id"] for row in made}
+        known = await _known(session, [one.external for one, row in zip(many, values, strict=True)
+                                       if one.external and row["id"] not in fresh])  # fmt: skip
     answers = []
     for one, row, group in zip(many, values, people, strict=True):
         if row["id"] in fresh:

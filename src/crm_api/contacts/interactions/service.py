@@ -152,10 +152,12 @@ async def patch_interaction(
     stored["participants"] = row["participants"] if people is None else people
     if people is not None:
         await session.execute(rows.FORGET_PARTICIPANTS, interaction_id=interaction_id)
-        _put_people(session, interaction_id, stored["at"], people)
-    elif "at" in changes:
-        await session.execute(rows.MOVE_PARTICIPANTS, interaction_id=interaction_id, at=stored["at"])
-    await _mention(session, interaction_id, changes.get("mentions", []))
+    async with session.beyond_limit():  # participants that the caller does not see stay, and move with it
+        if people is not None:
+            _put_people(session, interaction_id, stored["at"], people)
+        if "at" in changes:
+            await session.execute(rows.MOVE_PARTICIPANTS, interaction_id=interaction_id, at=stored["at"])
+        await _mention(session, interaction_id, changes.get("mentions", []))
     names = sorted([*changes, *(["participants"] if people is not None else [])])
     record(session, "interaction.updated", "interaction", interaction_id, fields=names)
     emit(session, InteractionChanged(interaction_id=interaction_id, fields=tuple(names)))

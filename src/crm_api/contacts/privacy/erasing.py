@@ -11,6 +11,7 @@ from sqlalchemy import LargeBinary, text
 from crm_api.contacts.privacy import declared
 from crm_api.contacts.privacy.declared import Rule
 from crm_api.kit.db import ReadSession, WriteSession, prepare
+from crm_api.kit.personal import spellings
 
 _PERSON = prepare(
     text(
@@ -66,7 +67,7 @@ async def person_of(session: ReadSession, contact_id: UUID) -> Person:
     ids = [UUID(str(row["id"])) for row in await session.fetch(_PERSON, id=contact_id)]
     values: dict[str, Any] = {"ids": ids, "names": [str(one) for one in ids], "traces": []}
     traces = [row["trace"] for row in await session.fetch(declared.traces(), **values)]
-    return Person(ids, traces)
+    return Person(ids, [one for trace in traces for one in spellings(trace)])
 
 
 async def person_to_erase(session: WriteSession, contact_id: UUID) -> Person:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Index, text
 
 from crm_api.kit.personal import ACCOUNTABILITY, erase, retain
-from crm_api.kit.tables import document, instant, number, one_of, refers, string, tenant_table, uid
+from crm_api.kit.tables import document, instant, made_under, number, one_of, refers, string, tenant_table, uid
 
 KINDS = ("erasure", "export")
 STATES = ("queued", "running", "succeeded", "failed")
@@ -24,6 +24,7 @@ privacy_requests = tenant_table(
     instant("expires_at", null=True),  # of an export: when the archive is removed
     string("requested_by_kind"),
     string("requested_by"),
+    made_under(),
     instant("created_at"),
     instant("updated_at"),
     instant("finished_at", null=True),

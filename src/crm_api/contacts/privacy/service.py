@@ -110,8 +110,9 @@ def export_to_read(row: RowLike, download: dict[str, Any] | None) -> dict[str, A
 async def plan_erasure(session: ReadSession, contact_id: UUID) -> dict[str, Any]:
     """What an erasure of the contact would do; 404 for none, `Moved` for one that was merged."""
     await get_contact(session, contact_id)
-    person = await erasing.person_of(session, contact_id)
-    plan = await erasing.plan(session, person, (await load(session)).retention_years)
+    whole = session.whole()  # an erasure erases all there is: its plan counts what the caller does not see too
+    person = await erasing.person_of(whole, contact_id)
+    plan = await erasing.plan(whole, person, (await load(session)).retention_years)
     return {
         "id": None,
         "contact_id": contact_id,

@@ -9,7 +9,8 @@ from uuid import UUID
 from crm_api.contacts.privacy import archive, service
 from crm_api.contacts.privacy.facts import ErasureRequested, SubjectExportRequested
 from crm_api.kit import clock
-from crm_api.kit.db import Tenant, WriteSession
+from crm_api.kit.db import Actor, Tenant, WriteSession
+from crm_api.kit.limits import Limit
 from crm_api.outbox.facts import HousekeepingDue, Job, Registry, Subscriber
 
 _ORPHAN_AGE = timedelta(days=1)
@@ -44,7 +45,8 @@ async def export(runner: Any, tenant: Tenant, job: Job) -> None:
         if request is None:
             await runner.finish(session, job)
             return
-    reading = runner.database.read(tenant)
+    actor = Actor(request["requested_by_kind"], request["requested_by"], limit=Limit.stored(request["made_under"]))
+    reading = runner.database.read(tenant, actor)
     stored = await archive.make(reading, runner.files, request["contact_id"])
     try:
         async with runner.write(tenant) as session:

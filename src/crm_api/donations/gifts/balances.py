@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -24,6 +24,9 @@ EntryKind = Literal[
     "dispute_withdrawn",  # money taken for a dispute; does not change the status
     "dispute_reinstated",  # and given back
     "superseded",  # this row turned out to be the same payment as the gift `ref`: it counts for nothing
+    "refund_failed",  # the refund `ref` did not reach the donor: the same as a refund whose status is failed
+    "reversal",  # a bank took the money back (a cheque bounced), by its own id (`ref`); canceled: and gave it back
+    "adjustment",  # staff corrected the gross by `amount`, which may be negative, or the day of receipt to `started_at`
 ]
 GiftStatus = Literal[
     "pending", "succeeded", "failed", "canceled", "partially_refunded", "refunded", "disputed", "charged_back"
@@ -44,7 +47,7 @@ class Entry:
     status: str | None = None
     """For refund: pending, succeeded, failed, canceled. For dispute: open, inquiry, won, lost."""
     reason: str | None = None
-    """The provider's code (decline code, dispute reason); never free text about a person."""
+    """A code (decline code, dispute reason); never free text about a person."""
     started_at: datetime | None = None
     """When the refund or dispute itself was made, where the provider says so."""
 
@@ -59,16 +62,17 @@ class Balance:
     refunded: int
     fee: int
     charged_back: int
-    """Amount lost in disputes."""
+    """Amount lost in disputes, or taken back by a bank."""
     received_at: datetime | None
-    """When the money arrived: the earliest statement of the charge; null while none is known."""
+    """When the money arrived: the newest correction of it, else the earliest statement of the charge; null while none
+    is known."""
     failure_reason: str | None
     refunded_at: datetime | None
     """Time of the newest refund that stands."""
 
     @property
     def counted(self) -> int:
-        """What scoring may count: gross less refunds and lost disputes, never below zero."""
+        """What scoring may count: gross less refunds, lost disputes and reversals, never below zero."""
         return max(self.gross - self.refunded - self.charged_back, 0)
 
 
@@ -76,6 +80,7 @@ _Order = tuple[datetime, str, str, int, str, str, str, datetime]
 _ATTEMPT_RANK: dict[str, int] = {"pending": 0, "failed": 1, "canceled": 2}
 _REFUND_RANK: dict[str, int] = {"pending": 0, "succeeded": 1, "failed": 2, "canceled": 2}
 _DISPUTE_RANK: dict[str, int] = {"inquiry": 0, "open": 1, "won": 2, "lost": 3}
+_REVERSAL_RANK: dict[str, int] = {"succeeded": 0, "failed": 1, "canceled": 1}
 _FALLEN = ("failed", "canceled")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -97,20 +102,44 @@ def derive(entries: Iterable[Entry]) -> Balance:
     if not charges:
         status, reason = _attempt([*by_kind["pending"], *by_kind["failed"], *by_kind["canceled"]])
         return Balance(status, 0, 0, fee, 0, None, reason, None)
-    gross = max(_amount(charge) for charge in charges)
-    refunded, refunded_at = _refunded(by_kind["refund"], by_kind["refunded_total"], gross)
+    gross, received_at = _charged(charges, by_kind["adjustment"])
+    fallen = [replace(entry, status="failed") for entry in by_kind["refund_failed"]]
+    refunded, refunded_at = _refunded([*by_kind["refund"], *fallen], by_kind["refunded_total"], gross)
     lost, disputed = _disputes(by_kind["dispute"])
-    charged_back = min(sum(lost), gross)
+    reversed_ = _reversed(by_kind["reversal"], gross)
+    charged_back = min(
+        max(sum(lost), sum(reversed_)), gross
+    )  # both tell of money taken back: the larger account counts
     return Balance(
-        status=_settled_status(gross, refunded, charged_back=bool(lost), disputed=disputed),
+        status=_settled_status(gross, refunded, charged_back=bool(lost or reversed_), disputed=disputed),
         gross=gross,
         refunded=refunded,
         fee=fee,
         charged_back=charged_back,
-        received_at=min(charge.occurred_at for charge in charges),
+        received_at=received_at,
         failure_reason=None,
         refunded_at=refunded_at,
     )
+
+
+def _charged(charges: Sequence[Entry], adjustments: Sequence[Entry]) -> tuple[int, datetime]:
+    """The gross and the time of receipt, with what staff corrected of them. Corrections of the amount are differences,
+    so they add up in any order; of the time, the newest counts."""
+    gross = max(_amount(charge) for charge in charges) + sum(entry.amount or 0 for entry in adjustments)
+    told = [entry for entry in adjustments if entry.started_at is not None]
+    moved = max(told, key=_order).started_at if told else None
+    return max(gross, 0), moved or min(charge.occurred_at for charge in charges)
+
+
+def _reversed(statements: Sequence[Entry], gross: int) -> list[int]:
+    """The amounts taken back by reversals that stand; one without an amount took everything."""
+    standing = []
+    for group in _by_ref(statements):
+        last = max(group, key=lambda entry: _newest(entry, _REVERSAL_RANK))
+        if last.status not in _FALLEN:
+            known = [_amount(entry) for entry in group if entry.amount is not None]
+            standing.append(_amount(last) if last.amount is not None else max(known, default=gross))
+    return standing
 
 
 def _settled_status(gross: int, refunded: int, *, charged_back: bool, disputed: bool) -> GiftStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 
+from crm_api.campaigns.appeals.models import CHANNELS
 from crm_api.kit.personal import ACCOUNTING, anonymise, erase, retain
 from crm_api.kit.tables import (
     APPEND_ONLY,
@@ -27,7 +28,7 @@ STATUSES = (
 METHODS = ("card", "bank_transfer", "cash", "cheque", "wallet", "crypto", "in_kind", "stock", "other")
 ENTRY_KINDS = (
     "pending", "charge", "failed", "canceled", "fee", "refund", "refunded_total", "dispute", "dispute_withdrawn",
-    "dispute_reinstated", "superseded",
+    "dispute_reinstated", "superseded", "refund_failed", "reversal", "adjustment",
 )  # fmt: skip
 
 gifts = tenant_table(
@@ -49,9 +50,19 @@ gifts = tenant_table(
     flag("is_anonymous"),
     instant("received_at"),
     day("gift_date"),  # of received_at, in the organization's time zone
-    uid("fund_id", null=True),
+    uid("fund_id", null=True),  # the one fund it is for; null where it is for none or split
+    flag("is_split"),  # over several funds: `gift_allocations` says how
     uid("campaign_id", null=True),
+    uid("appeal_id", null=True),
+    string("source_code", null=True, binary=True),
+    string("channel", null=True),
+    document("utm", null=True),
     uid("plan_id", null=True),
+    uid("batch_id", null=True),
+    minor("donor_covered_fee", null=True),  # the part of the amount that the donor added for the fee
+    minor("premium_value", default="0"),  # what came back to the donor in goods: not deductible
+    document("method_details", null=True, tag="donor_sensitive"),
+    string("note", null=True, tag="donor_sensitive"),
     uid("connection_id", null=True),
     string("provider", null=True),
     string("provider_payment_id", null=True, binary=True),
@@ -64,10 +75,14 @@ gifts = tenant_table(
     instant("updated_at"),
     one_of("status", STATUSES),
     one_of("method", METHODS),
+    one_of("channel", CHANNELS, null=True),
     CheckConstraint("amount >= 0 AND refunded >= 0 AND refunded <= amount AND counted >= 0", name="balances"),
     refers("contact_id", "contacts"),
     refers("fund_id", "funds"),
+    CheckConstraint("donor_covered_fee >= 0 AND premium_value >= 0", name="parts"),
     refers("campaign_id", "campaigns"),
+    refers("appeal_id", "appeals"),
+    refers("batch_id", "gift_batches"),
     refers("plan_id", "recurring_plans"),
     refers("connection_id", "payment_connections"),
     refers("superseded_by", "gifts"),
@@ -92,6 +107,9 @@ gifts = tenant_table(
     Index("ix_gifts__status", "organization_id", "status", "received_at", "id"),
     Index("ix_gifts__fund", "organization_id", "fund_id", postgresql_where=text("fund_id IS NOT NULL")),
     Index("ix_gifts__campaign", "organization_id", "campaign_id", postgresql_where=text("campaign_id IS NOT NULL")),
+    Index("ix_gifts__appeal", "organization_id", "appeal_id", postgresql_where=text("appeal_id IS NOT NULL")),
+    Index("ix_gifts__batch", "organization_id", "batch_id", "id", postgresql_where=text("batch_id IS NOT NULL")),
+    Index("ix_gifts__split", "organization_id", "id", postgresql_where=text("is_split")),
     Index("ix_gifts__plan", "organization_id", "plan_id", postgresql_where=text("plan_id IS NOT NULL")),
     Index(
         "uq_gifts__provider_payment",
@@ -124,7 +142,13 @@ gifts = tenant_table(
     Index("ix_gifts__no_rate", "organization_id", "currency", postgresql_where=text("base_amount IS NULL")),
     personal=anonymise(
         "contact_id",
-        columns={"payer": "NULL", "provider_customer_id": "NULL", "external_ids": "'[]'"},
+        columns={
+            "payer": "NULL",
+            "provider_customer_id": "NULL",
+            "external_ids": "'[]'",
+            "method_details": "NULL",
+            "note": "NULL",
+        },
         ground=ACCOUNTING,
         until="gift_date",
         traces=("t.provider_customer_id", "t.provider_payment_id"),

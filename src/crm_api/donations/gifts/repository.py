@@ -90,6 +90,18 @@ _BY_EXTERNAL_ID = prepare(
     )
 )
 
+_LOCK_EXTERNAL_ID = prepare(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"))
+_DROP_EXTERNAL_IDS = prepare(
+    text(
+        "DELETE FROM gift_external_ids WHERE organization_id = :organization_id AND gift_id = :gift_id "
+        "AND NOT EXISTS (SELECT 1 FROM jsonb_to_recordset(:kept) AS k(system text, id text) "
+        "WHERE k.system = gift_external_ids.system AND k.id = gift_external_ids.external_id) "
+    )
+)
+_HELD_EXTERNAL_IDS = prepare(
+    text("SELECT system, external_id FROM gift_external_ids WHERE organization_id = :organization_id AND gift_id = :id")
+)
+
 
 async def lock(session: WriteSession, gift_id: UUID) -> Row | None:
     """The gift, locked for this transaction."""
@@ -208,3 +220,18 @@ async def by_external_id(session: ReadSession, system: str, external_id: str) ->
     """The gift with an id in another system."""
     found: UUID | None = await session.fetch_val(_BY_EXTERNAL_ID, system=system, external_id=external_id)
     return found
+
+
+async def lock_external_id(session: WriteSession, system: str, external_id: str) -> None:
+    """Let one transaction at a time decide about the gift with this id in another system."""
+    await session.fetch(_LOCK_EXTERNAL_ID, name=f"{session.organization_id}:gift:{system}:{external_id}")
+
+
+async def replace_external_ids(session: WriteSession, gift_id: UUID, after: Sequence[Mapping[str, str]]) -> None:
+    """Let just these ids in other systems name the gift; 409 at the end where one names another gift."""
+    await session.execute(_DROP_EXTERNAL_IDS, gift_id=gift_id, kept=list(after))
+    held = {(row["system"], row["external_id"]) for row in await session.fetch(_HELD_EXTERNAL_IDS, id=gift_id)}
+    for item in after:
+        if (item["system"], item["id"]) not in held:
+            held.add((item["system"], item["id"]))
+            session.later(gift_external_ids, system=item["system"], external_id=item["id"], gift_id=gift_id)

@@ -1,4 +1,4 @@
-"""Verbs of recurring plans.
+"""Verbs of all recurring plans, and of those that providers run; `own` has those of our own schedules.
 
 What providers state about a plan is joined by the provider's own time, so that any order of the same statements ends in
 the same plan: the newest status wins, at the same time the one further along; likewise amount and frequency.
@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, text
 
 from crm_api.audit.service import record
+from crm_api.donations.recurring.changes import kind_of, note
 from crm_api.donations.recurring.facts import PlanChanged
 from crm_api.donations.recurring.models import recurring_plans
 from crm_api.kit import clock
@@ -28,6 +29,12 @@ from crm_api.outbox.service import emit
 LIVE = ("active", "past_due")
 _FINAL = ("canceled", "completed")  # no provider brings an ended plan back; a late "paid" does not either
 _RANK = {"pending": 0, "active": 1, "past_due": 2, "paused": 3, "completed": 4, "canceled": 5}
+_READ = (
+    "status", "method", "frequency_unit", "frequency_interval", "anchor_day", "installments", "fund_id", "campaign_id",
+    "note", "connection_id", "provider", "provider_plan_id", "card_mask", "card_expires_on", "started_at", "next_date",
+    "ended_at", "resume_on", "pause_reason", "cancel_reason", "failures", "version", "created_at", "updated_at",
+)  # fmt: skip
+_TERMS = frozenset({"amount", "currency", "frequency_unit", "frequency_interval"})
 _ORG: Any = bindparam("organization_id")
 GET = prepare(
     select(recurring_plans).where(recurring_plans.c.organization_id == _ORG, recurring_plans.c.id == bindparam("id"))
@@ -73,20 +80,10 @@ def to_read(row: RowLike) -> dict[str, Any]:
     return {
         "id": row["id"],
         "contact_id": row["contact_id"],
-        "status": row["status"],
         "amount": money_or_none(row["amount"], row["currency"]),
-        "frequency_unit": row["frequency_unit"],
-        "frequency_interval": row["frequency_interval"],
-        "campaign_id": row["campaign_id"],
-        "connection_id": row["connection_id"],
-        "provider": row["provider"],
-        "provider_plan_id": row["provider_plan_id"],
-        "started_at": row["started_at"],
-        "next_date": row["next_date"],
-        "ended_at": row["ended_at"],
-        "version": row["version"],
-        "created_at": row["created_at"],
-        "updated_at": row["updated_at"],
+        "start_date": row["start_on"],
+        "end_date": row["end_on"],
+        **{name: row[name] for name in _READ},
     }
 
 
@@ -127,6 +124,8 @@ async def state_plan(session: WriteSession, connection_id: UUID, provider: str, 
         return row
     after = await update_row(session, recurring_plans, row["id"], changes, expected=None)
     record(session, "recurring_plan.updated", "recurring_plan", row["id"], fields=changes)
+    if row["amount"] is not None and changes.keys() & _TERMS:
+        note(session, row, after, kind_of(row, after))
     _announce(session, after, row["status"])
     return after
 

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from crm_api.kit.predicates.catalogue import CONTACT, Attribute, Source
 from crm_api.kit.predicates.nodes import (
-    OPPOSITE,
     All,
     AnyOf,
     Node,
@@ -78,6 +77,17 @@ def compile_rule(node: Node, contact: Source, moment: Moment, *, only: str = "")
     """The ids of contacts that a rule holds for. `only`: the name of a parameter with the ids to look among."""
     compiler = _Compiler(contact, moment, only)
     return Compiled(compiler.members(node), compiler.parameters)
+
+
+def compile_rows(node: Node, source: Source, moment: Moment) -> Compiled:
+    """The ids of a source's rows that a rule over them holds for. The source's table must have ids."""
+    compiler = _Compiler(source, moment, "")
+    condition = compiler.of_row(node)
+    where = f" AND {source.where.format(t='t')}" if source.where else ""
+    return Compiled(
+        f"SELECT t.id FROM {source.table} t WHERE t.organization_id = :organization_id{where} AND {condition}",
+        compiler.parameters,
+    )
 
 
 def holds_for_nothing(node: Test | Related) -> bool:
@@ -206,6 +216,10 @@ class _Compiler:
 
     # Conditions of a row
 
+    def of_row(self, node: Node) -> str:
+        """A condition over one row ``t``."""
+        return self._row(node, "t")
+
     def _row(self, node: Node, alias: str) -> str:
         if isinstance(node, All | AnyOf):
             word = " AND " if isinstance(node, All) else " OR "
@@ -278,6 +292,3 @@ class _Compiler:
 def _instants(value: Any) -> bool:
     """Whether both ends of a range are instants; a range with a day in it is one of days."""
     return isinstance(value, tuple) and all(isinstance(one, datetime) for one in value)
-
-
-__all__ = ["OPPOSITE", "Compiled", "Moment", "compile_rule", "holds_for_nothing"]

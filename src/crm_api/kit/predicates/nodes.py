@@ -15,7 +15,6 @@ Operator = Literal[
 ]  # fmt: skip
 Aggregate = Literal["count", "sum", "average", "min", "max"]
 Unit = Literal["days", "weeks", "months", "years"]
-OPPOSITE: dict[Operator, Operator] = {"gt": "lte", "gte": "lt", "lt": "gte", "lte": "gt", "eq": "ne", "ne": "eq"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,17 @@ def parse(
     return node
 
 
+def parse_rows(
+    raw: Any, source: Source, sources: Sources, *, scopes: Collection[str], currency: str, pointer: str = ""
+) -> Node:
+    """A rule over the rows of one source, such as gifts: only its own fields can be asked about."""
+    reader = Reader(sources, scopes=scopes, currency=currency)
+    node = reader.node(raw, pointer, inside=source)
+    if reader.errors or node is None:
+        raise Invalid("The rule cannot be read; see errors.", errors=reader.errors)
+    return node
+
+
 def _escaped(name: str) -> str:
     safe = name[:64].encode("ascii", "replace").decode()
     return safe.replace("~", "~0").replace("/", "~1")

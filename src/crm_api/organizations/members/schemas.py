@@ -22,6 +22,8 @@ class MemberCreate(Input):
     email: LowerEmail
     name: Name | None = None
     role: Role
+    sees_all: Annotated[bool | None, NotNull] = None
+    """Whether teams do not limit what the member sees; left out: owners and administrators see all."""
 
 
 class MemberPatch(Input):
@@ -32,6 +34,8 @@ class MemberPatch(Input):
     name: Name | None = None
     role: Annotated[Role | None, NotNull] = None
     status: Annotated[Literal["active", "disabled"] | None, NotNull] = None
+    sees_all: Annotated[bool | None, NotNull] = None
+    """Whether teams do not limit what the member sees. An owner always sees all."""
 
 
 class MemberRead(Versioned):
@@ -41,6 +45,8 @@ class MemberRead(Versioned):
     name: str | None
     role: str
     status: str
+    sees_all: bool
+    """Whether teams do not limit what the member sees, where the organization has switched them on."""
 
 
 class MemberPage(Output):

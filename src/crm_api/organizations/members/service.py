@@ -15,13 +15,13 @@ from sqlalchemy import bindparam, select
 from crm_api.audit.service import record
 from crm_api.kit import simple
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
-from crm_api.kit.problems import Conflict, Forbidden
+from crm_api.kit.problems import Conflict, Forbidden, Invalid
 from crm_api.kit.updates import check_version, update_row
 from crm_api.organizations.members.schemas import MemberCreate, MemberPatch
 from crm_api.organizations.models import members, organizations
 
 _ORG: Any = bindparam("organization_id")
-_READ = ("id", "email", "name", "role", "status", "version", "created_at", "updated_at")
+_READ = ("id", "email", "name", "role", "status", "sees_all", "version", "created_at", "updated_at")
 _OWNER = ("owner", "active")
 # NO KEY: the rows of other tables, which refer to the organization, can still be inserted meanwhile.
 _LOCK = prepare(select(organizations.c.id).where(organizations.c.id == _ORG).with_for_update(key_share=True))
@@ -42,6 +42,17 @@ def to_read(row: Row | Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in _READ}
 
 
+def _sees_all(role: str) -> bool:
+    """Whether members with a role see all where nobody has said otherwise."""
+    return role in {"owner", "admin"}
+
+
+def _check_sight(role: str, sees_all: bool) -> None:
+    if role == "owner" and not sees_all:
+        detail = "An owner sees everything. Give the member another role to limit it to its teams."
+        raise Invalid.at("/sees_all", "owner_sees_all", detail)
+
+
 def _check_grant(role: str, grantable: Collection[str]) -> None:
     if role not in grantable:
         raise Forbidden(
@@ -53,7 +64,9 @@ def _check_grant(role: str, grantable: Collection[str]) -> None:
 def add_member(session: WriteSession, body: MemberCreate, *, grantable: Collection[str]) -> dict[str, Any]:
     """Add a member; the e-mail address is unique in the organization."""
     _check_grant(body.role, grantable)
-    row = simple.add(session, members, {**body.model_dump(), "status": "active"})
+    sees_all = _sees_all(body.role) if body.sees_all is None else body.sees_all
+    _check_sight(body.role, sees_all)
+    row = simple.add(session, members, {**body.model_dump(), "status": "active", "sees_all": sees_all})
     record(session, "member.created", "member", row["id"])
     return to_read(row)
 
@@ -88,6 +101,10 @@ async def patch_member(
             _check_grant(role, grantable)
         if (before["role"], before["status"]) == _OWNER and (role, status) != _OWNER:
             await _check_another_owner(session, member_id)
+    after = changes.get("role", before["role"])
+    if after != before["role"] and "sees_all" not in changes and before["sees_all"] == _sees_all(before["role"]):
+        changes["sees_all"] = _sees_all(after)
+    _check_sight(after, changes.get("sees_all", before["sees_all"]))
     row = await update_row(session, members, member_id, changes, expected=expected)
     record(session, "member.updated", "member", member_id, fields=changes)
     return to_read(row)

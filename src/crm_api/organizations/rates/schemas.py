@@ -56,6 +56,51 @@ class ExchangeRateCreate(Input):
         return self
 
 
+class ExchangeRateBatch(Input):
+    """Rates to be added, or to replace those of the same currencies and dates: all of them, or none if one is wrong."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "rates": [
+                        {
+                            "source_currency": "EUR",
+                            "target_currency": "UAH",
+                            "rate": "48.1021",
+                            "rate_date": "2026-11-21",
+                        },
+                        {
+                            "source_currency": "EUR",
+                            "target_currency": "UAH",
+                            "rate": "48.2264",
+                            "rate_date": "2026-11-22",
+                        },
+                    ]
+                }
+            ]
+        }
+    )
+
+    rates: Annotated[list[ExchangeRateCreate], Field(min_length=1, max_length=5_000)]
+
+
+class ExchangeRateFile(Input):
+    """A CSV file of rates with the columns `date`, `source_currency`, `target_currency` and `rate`, in any order."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"origin": "nbu"}]})
+
+    origin: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+
+
+class ExchangeRatesTaken(Output):
+    """What became of rates that came together."""
+
+    created: int
+    updated: int
+    unchanged: int
+
+
 class ExchangeRateRead(Output):
     """The rate of one day: main units of the target currency for one main unit of the source, as a decimal string."""
 

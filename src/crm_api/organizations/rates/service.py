@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_api.audit.service import record
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.organizations.models import exchange_rates
-from crm_api.organizations.rates.facts import RateAdded
+from crm_api.organizations.rates.facts import RateAdded, RatesAdded
 from crm_api.organizations.rates.schemas import ExchangeRateCreate
 from crm_api.outbox.service import emit
 
@@ -49,6 +49,9 @@ _ALL = prepare(
 )
 
 
+_REMEMBER = ("rates",)
+
+
 def decimal_string(value: Decimal) -> str:
     """A rate as the API writes it: plain digits, no trailing zeros."""
     return format(value.normalize(), "f")
@@ -74,16 +77,59 @@ async def put_rate(session: WriteSession, body: ExchangeRateCreate) -> tuple[dic
     return to_read(row), is_new
 
 
+_MANY = prepare(
+    text(
+        """
+        WITH told AS (
+            SELECT DISTINCT ON (r.source_currency, r.target_currency, r.rate_date) r.* FROM jsonb_to_recordset(:rates)
+                AS r(place integer, id uuid, source_currency text, target_currency text, rate_date date, rate numeric,
+                    origin text)
+            ORDER BY r.source_currency, r.target_currency, r.rate_date, r.place DESC
+        )
+        INSERT INTO exchange_rates AS x (organization_id, id, source_currency, target_currency, rate_date, rate, origin,
+            created_at)
+        SELECT :organization_id, t.id, t.source_currency, t.target_currency, t.rate_date, t.rate, t.origin, :now
+        FROM told t
+        ON CONFLICT (organization_id, source_currency, target_currency, rate_date) DO UPDATE
+            SET rate = excluded.rate, origin = excluded.origin
+            WHERE (x.rate, x.origin) IS DISTINCT FROM (excluded.rate, excluded.origin)
+        RETURNING x.id, x.source_currency, x.target_currency
+        """
+    )
+)
+
+
+async def put_rates(session: WriteSession, rates: Sequence[ExchangeRateCreate]) -> dict[str, Any]:
+    """Add or replace many rates in one statement; what became of them. Of the same currencies and date the last counts.
+    Gifts that waited are given their rates once for each pair of currencies."""
+    rows = [{**one.model_dump(), "place": place, "id": new_id()} for place, one in enumerate(rates)]
+    changed = await session.fetch(_MANY, rates=rows, now=session.now)
+    own = {row["id"] for row in rows}
+    created = sum(row["id"] in own for row in changed)
+    for source, target in sorted({(row["source_currency"], row["target_currency"]) for row in changed}):
+        session.memo.pop(("rates", source, target), None)
+        emit(session, RatesAdded(source_currency=source, target_currency=target))
+    if changed:
+        record(session, "exchange_rates.imported", "organization", session.organization_id)
+    distinct = len({(one.source_currency, one.target_currency, one.rate_date) for one in rates})
+    return {"created": created, "updated": len(changed) - created, "unchanged": distinct - len(changed)}
+
+
 async def newest_rate(session: ReadSession, source: str, target: str, day: date) -> tuple[Decimal, date] | None:
     """Main units of `target` for one of `source`, by the newest rate known for the day, and the rate's own day."""
-    if isinstance(session, WriteSession) and session.bulk:
+    if isinstance(session, WriteSession) and (session.bulk or _REMEMBER in session.memo):
         return await _remembered_rate(session, source, target, day)
     row = await session.fetch_row(_ON, source=source, target=target, day=day)
     return None if row is None else (row["rate"], row["rate_date"])
 
 
+def remember_rates(session: WriteSession) -> None:
+    """Let a session that converts many amounts ask for rates between two currencies once, as a bulk session does."""
+    session.memo[_REMEMBER] = True
+
+
 async def _remembered_rate(session: WriteSession, source: str, target: str, day: date) -> tuple[Decimal, date] | None:
-    """The same for a bulk session, which asks once per pair of currencies and not once per gift."""
+    """The same for a session of many gifts, which asks once per pair of currencies and not once per gift."""
     key = ("rates", source, target)
     if key not in session.memo:
         rows = await session.fetch(_ALL, source=source, target=target)

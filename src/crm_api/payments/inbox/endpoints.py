@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -24,6 +24,8 @@ _LISTENING = b'{"listening":true}'
 
 
 _BODIES = {"type": "object"}
+_ANY_QUERY: dict[str, Any] = {"x-any-query": True}
+"""Whoever delivers may have a query in the address, a secret among it."""
 _PROVIDER = Path(min_length=1, max_length=40, pattern=r"^[a-z_]+$")
 _SECRET = Path(min_length=1, max_length=255, description="The connection's secret, where the provider signs nothing.")
 _MANY_ASKED = 50
@@ -48,7 +50,9 @@ async def _receive(request: Request, provider: str, connection_id: UUID, tail: s
     new, answer = await service.receive(lent.database, connection, delivery, request_id=request_id)
     if new:
         ring_now(connection.tenant.id)
-    return Reply(answer.body, status_code=answer.status)
+    if answer.status == 202:
+        return Reply(answer.body, status_code=answer.status)
+    return Response(answer.body, status_code=answer.status, media_type="application/json")
 
 
 @routes.post(
@@ -58,6 +62,7 @@ async def _receive(request: Request, provider: str, connection_id: UUID, tail: s
     response_model=Accepted,
     responses={200: {"model": Acknowledged, "description": "Stored, in the words that this provider wants to hear"}},
     openapi_extra={
+        **_ANY_QUERY,
         "requestBody": {
             "required": True,
             "content": {
@@ -85,7 +90,10 @@ async def payments_webhooks_receive(
     status_code=202,
     response_model=Accepted,
     responses={200: {"model": Acknowledged, "description": "Stored, in the words that this provider wants to hear"}},
-    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _BODIES}}}},
+    openapi_extra={
+        **_ANY_QUERY,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _BODIES}}},
+    },
 )
 async def payments_webhooks_receive_secret(
     request: Request,
@@ -106,6 +114,7 @@ async def _probe(request: Request, provider: str, connection_id: UUID) -> Respon
     "/v1/payments/webhooks/{provider}/{connection_id}",
     operation_id="payments_webhooks_probe",
     response_model=Listening,
+    openapi_extra=_ANY_QUERY,
 )
 async def payments_webhooks_probe(
     request: Request, provider: Annotated[str, _PROVIDER], connection_id: UUID
@@ -118,6 +127,7 @@ async def payments_webhooks_probe(
     "/v1/payments/webhooks/{provider}/{connection_id}/{secret}",
     operation_id="payments_webhooks_probe_secret",
     response_model=Listening,
+    openapi_extra=_ANY_QUERY,
 )
 async def payments_webhooks_probe_secret(
     request: Request, provider: Annotated[str, _PROVIDER], connection_id: UUID, secret: Annotated[str, _SECRET]

@@ -18,6 +18,7 @@ from crm_api.payments.connections.service import OpenConnection
 from crm_api.payments.facts import PaymentEventReceived
 from crm_api.payments.inbox.models import provider_events
 from crm_api.payments.inbox.scrub import scrub
+from crm_api.payments.matching import queue
 from crm_api.payments.outside import OUTSIDE
 from crm_api.payments.provider import Answer, CheckUnavailable, Delivery, SignatureInvalid
 from crm_api.payments.providers import PROVIDERS
@@ -190,14 +191,17 @@ async def mark(
 async def wake(session: WriteSession, keys: list[str]) -> None:
     """A payment has arrived: events that waited for it, or were given up as unmatched, are looked at again."""
     await outbox.wake(session, keys)
-    for row in await session.fetch(_REVIVE, keys=keys):
+    revived = await session.fetch(_REVIVE, keys=keys)
+    for row in revived:
         emit(session, PaymentEventReceived(event_id=row["id"]))
+    await queue.forget_events(session, [row["id"] for row in revived])
 
 
 async def replay(session: WriteSession, event_id: UUID) -> Row:
     """Handle an event again. What it says is known already changes nothing, so this is always safe."""
     await lock_event(session, event_id)
     await mark(session, event_id, "received")
+    await queue.forget_events(session, [event_id])
     emit(session, PaymentEventReceived(event_id=event_id))
     record(session, "provider_event.replayed", "provider_event", event_id)
     return await get_event(session, event_id)

@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from crm_api.kit.http import overridden
 from crm_api.payments.provider import Provider
+from crm_api.payments.providers.donorbox import DonorboxProvider
+from crm_api.payments.providers.fondy import FondyProvider
+from crm_api.payments.providers.generic import GenericProvider
+from crm_api.payments.providers.givebutter import GivebutterProvider
+from crm_api.payments.providers.gofundme_pro import GoFundMeProProvider
+from crm_api.payments.providers.liqpay import LiqpayProvider
+from crm_api.payments.providers.monobank import MonobankProvider
+from crm_api.payments.providers.monobank_personal import MonobankPersonalProvider
+from crm_api.payments.providers.paypal import PayPalProvider
 from crm_api.payments.providers.stripe import StripeProvider
+from crm_api.payments.providers.wayforpay import WayforpayProvider
 
-PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in (StripeProvider(),)}
+STRIPE = StripeProvider()
+_ALL: tuple[Provider, ...] = (
+    STRIPE,
+    PayPalProvider(),
+    MonobankProvider(),
+    MonobankPersonalProvider(),
+    LiqpayProvider(),
+    WayforpayProvider(),
+    FondyProvider(),
+    DonorboxProvider(),
+    GoFundMeProProvider(),
+    GivebutterProvider(),
+    GenericProvider(),
+)
+PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in _ALL}
 
 _SERVICES = {"monobank_personal": "monobank"}
 """Providers that are asked at another one's address."""

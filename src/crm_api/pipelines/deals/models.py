@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import anonymise, retain
 from crm_api.kit.tables import (
     APPEND_ONLY,
@@ -52,6 +53,7 @@ deals = tenant_table(
     Index("ix_deals__status", "organization_id", "status", "id"),
     Index("ix_deals__entered", "organization_id", "entered_stage_at", "id"),
     Index("ix_deals__created", "organization_id", "created_at", "id"),
+    limit=RowLimit(nobodys=True),
     personal=anonymise(
         "contact_id",
         columns={"title": "'Erased'", "updated_at": ":now", "version": "t.version + 1"},

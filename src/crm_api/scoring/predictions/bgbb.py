@@ -1,7 +1,7 @@
 """BG/BB: giving once a year or not, until the donor is gone for good.
 
 Source: Fader, Hardie, Shang (2010), *Customer-Base Analysis in a Discrete-Time Noncontractual Setting*, Marketing
-Science 29(6), the likelihood and the conditional expectation. Per donor: `x` years with a repeat gift, `t` the last such
+Science 29(6): likelihood and conditional expectation. Per donor: `x` years with a repeat gift, `t` the last such
 year (0 if none), `n` years observed after the year of the first gift, which itself is left out. The model
 under-predicts donors without a repeat gift.
 """

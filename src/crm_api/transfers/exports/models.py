@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Index
 
 from crm_api.kit.personal import retain
-from crm_api.kit.tables import document, instant, number, one_of, string, tenant_table
+from crm_api.kit.tables import document, instant, made_under, number, one_of, string, tenant_table
 
 STATES = ("queued", "running", "succeeded", "failed", "expired")
 FORMATS = ("csv", "xlsx", "jsonl")
@@ -26,6 +26,7 @@ exports = tenant_table(
     number("file_size", null=True, big=True),
     string("actor_kind"),
     string("actor_id"),
+    made_under(),
     string("reason", null=True),
     instant("finished_at", null=True),
     instant("purge_at"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from crm_api.kit.db import Actor, Row, Tenant, WriteSession
+from crm_api.kit.limits import Limit
 from crm_api.kit.listing import ListQuery, count, read_rows
 from crm_api.kit.problems import Problem
 from crm_api.kit.updates import update_row
@@ -81,7 +82,8 @@ async def _work(runner: WorkerRunner, tenant: Tenant, job: Job, export_id: UUID)
 async def _write(runner: WorkerRunner, tenant: Tenant, row: Row, path: Path) -> int:
     """Every row that the list shows to whoever asked, by their rights when they asked."""
     resource = RESOURCES[row["resource"]]
-    actor = Actor(row["actor_kind"], row["actor_id"], scopes=frozenset(row["scopes"]))
+    limit = Limit.stored(row["made_under"])
+    actor = Actor(row["actor_kind"], row["actor_id"], scopes=frozenset(row["scopes"]), limit=limit)
     session = runner.database.read(tenant, actor)
     known = {column.name: column for column in await resource.columns(session)}
     chosen = [known[name] for name in row["columns"]] if row["columns"] is not None else list(known.values())

@@ -17,7 +17,7 @@ from crm_api.kit.db import Statement, WriteSession, prepare
 from crm_api.kit.tables import metadata
 from crm_api.transfers.imports.kinds import Journal
 
-_FOLLOWS = frozenset({"contact_keys", "contact_external_ids", "duplicates"})
+_FOLLOWS = frozenset({"contact_keys", "contact_external_ids", "contact_teams", "duplicates"})
 """Tables that follow from the contact itself: their rows go with it and say nothing of somebody's interest in it."""
 _VERSIONS = prepare(
     text(
@@ -54,7 +54,9 @@ async def undo(session: WriteSession, import_id: UUID, rows: Sequence[Journal]) 
     found = await bulk.lock_many(session, {row.record_id for row in rows})
     made = {row.record_id for row in rows if row.outcome in {"created", "queued"}}
     versions = await _versions(session, import_id, made)
-    named = {row["id"] for row in await session.fetch(_named(), ids=list(made))} if made else set()
+    async with session.beyond_limit():  # who is named by a record that the caller does not see is named too
+        named = {row["id"] for row in await session.fetch(_named(), ids=list(made))} if made else set()
+        unseen = (await bulk.by_ids(session, made - found.keys())).keys()
     outcomes: dict[int, str] = {}
     states: dict[UUID, Mapping[str, Any]] = {**found}
     gone: list[UUID] = []
@@ -66,7 +68,7 @@ async def undo(session: WriteSession, import_id: UUID, rows: Sequence[Journal]) 
                 gone.append(row.record_id)
                 outcomes[row.number] = "removed"
             else:
-                outcomes[row.number] = "removed" if state is None else "kept"
+                outcomes[row.number] = "kept" if state is not None or row.record_id in unseen else "removed"
         elif row.own:  # it goes with its contact, or stays with it
             continue
         elif state is None or state["merged_into"] is not None or state["erased_at"] is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Index
 
 from crm_api.kit.personal import erase, nobody, retain
-from crm_api.kit.tables import document, flag, instant, number, one_of, refers, string, tenant_table, uid
+from crm_api.kit.tables import document, flag, instant, made_under, number, one_of, refers, string, tenant_table, uid
 
 STATES = ("uploaded", "validating", "ready", "running", "paused", "succeeded", "failed", "undone")
 PHASES = ("inspect", "validate", "import", "undo")
@@ -31,6 +31,7 @@ imports = tenant_table(
     flag("sensitive"),  # who started it may read beneficiary-sensitive fields
     string("actor_kind"),
     string("actor_id"),
+    made_under(),
     string("errors_key", null=True),  # where the file with the failed rows is kept
     number("position", default="0"),  # the last row that is done with
     number("back_to", default="0"),  # undo: rows after this one are taken back

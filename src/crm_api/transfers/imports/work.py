@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from crm_api.kit.db import Actor, Row, Tenant, WriteSession
+from crm_api.kit.limits import Limit
 from crm_api.kit.problems import NotFound
 from crm_api.kit.updates import update_row
 from crm_api.outbox.facts import Job
@@ -96,7 +97,7 @@ class _Run:
         self.job = job
         self.row = row
         self.kind: ImportKind = KINDS[row["kind"]]
-        self.actor = Actor(row["actor_kind"], row["actor_id"])
+        self.actor = Actor(row["actor_kind"], row["actor_id"], limit=Limit.stored(row["made_under"]))
         said = row["options"]
         self.options = Options(
             on_match=said["on_match"],

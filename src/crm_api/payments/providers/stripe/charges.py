@@ -73,7 +73,7 @@ def _charge(event: Event) -> Interpretation:
             if total is None:
                 return ignore("bad_amount")
             entries.append(_refunded_total(total, subject, event.at))
-        fee = _fee(obj, amount.currency, moment)
+        fee = fee_of(obj, amount.currency, moment)
         entries += [fee] if fee else []
     return Interpretation(_outcome(obj, subject, tuple(entries), moment, amount))
 
@@ -127,7 +127,7 @@ def _refunded_total(total: Money, subject: str, moment: datetime) -> Entry:
     )
 
 
-def _fee(obj: dict[str, Any], currency: str, moment: datetime) -> Entry | None:
+def fee_of(obj: dict[str, Any], currency: str, moment: datetime) -> Entry | None:
     """Stripe's fee, when the balance transaction is expanded and kept in the currency of the gift."""
     transaction = mapping(obj.get("balance_transaction"))
     subject = ident(transaction)

@@ -49,7 +49,7 @@ class StripeApi:
 
     async def _intent(self, ref: str) -> list[Interpretation]:
         """The intent and its newest charge, after the invoice it pays, if it pays one."""
-        obj, now = await self._get(f"/v1/payment_intents/{ref}", ("expand[]", "latest_charge.balance_transaction"))
+        obj, now = await self.read(f"/v1/payment_intents/{ref}", ("expand[]", "latest_charge.balance_transaction"))
         if obj is None:
             return []
         found = await self._invoice_of(ref)
@@ -60,28 +60,28 @@ class StripeApi:
         elif kind is not None:
             found.append(self._read(kind, obj, now))
         if charge:
-            found.append(self._read_charge(charge, now))
+            found += [self._read_charge(charge, now), *await self._disputes(charge)]
         return found
 
     async def _charge(self, ref: str) -> list[Interpretation]:
         """The charge, after the invoice it pays, if it pays one."""
-        obj, now = await self._get(f"/v1/charges/{ref}", ("expand[]", "balance_transaction"))
+        obj, now = await self.read(f"/v1/charges/{ref}", ("expand[]", "balance_transaction"))
         if obj is None:
             return []
         intent = ident(obj.get("payment_intent"))
         found = await self._invoice_of(intent) if intent and _REF.fullmatch(intent) else []
-        return [*found, self._read_charge(obj, now)]
+        return [*found, self._read_charge(obj, now), *await self._disputes(obj)]
 
     async def _invoice(self, ref: str) -> list[Interpretation]:
         """The invoice, if it was paid: an open one may be trying right now, and its events will tell."""
-        obj, now = await self._get(f"/v1/invoices/{ref}", ("expand[]", "payments"))
+        obj, now = await self.read(f"/v1/invoices/{ref}", ("expand[]", "payments"))
         if obj is None or obj.get("status") != "paid":
             return []
         return [self._read("invoice.paid", obj, _made(obj) or now)]
 
     async def _invoice_of(self, intent: str) -> list[Interpretation]:
         """The paid invoice behind an intent and the statement that the two are one."""
-        listed, now = await self._get(
+        listed, now = await self.read(
             "/v1/invoice_payments", ("payment[type]", "payment_intent"), ("payment[payment_intent]", intent)
         )
         for item in sequence(at(listed, "data")):
@@ -90,9 +90,18 @@ class StripeApi:
                 return [*await self._invoice(invoice), self._read("invoice_payment.paid", item, _made(item) or now)]
         return []
 
+    async def _disputes(self, charge: dict[str, Any]) -> list[Interpretation]:
+        """How the charge's disputes stand, where it ever had one."""
+        name = ident(charge)
+        if charge.get("disputed") is not True or name is None:
+            return []
+        listed, now = await self.read("/v1/disputes", ("charge", name), ("limit", "100"))
+        known = [item for item in sequence(at(listed, "data")) if isinstance(item, dict)]
+        return [self._read("charge.dispute.updated", item, now) for item in known]
+
     async def _session(self, ref: str) -> list[Interpretation]:
         """The checkout session, if it was completed; else nobody has tried to pay with it."""
-        obj, now = await self._get(f"/v1/checkout/sessions/{ref}")
+        obj, now = await self.read(f"/v1/checkout/sessions/{ref}")
         if obj is None or obj.get("status") != "complete":
             return []
         return [self._read("checkout.session.completed", obj, _made(obj) or now)]
@@ -112,7 +121,7 @@ class StripeApi:
         data = {"object": obj, "previous_attributes": previous or {}}
         return self._interpret({"object": "event", "type": kind, "created": unix(moment), "data": data})
 
-    async def _get(self, path: str, *params: tuple[str, str]) -> tuple[dict[str, Any] | None, datetime]:
+    async def read(self, path: str, *params: tuple[str, str]) -> tuple[dict[str, Any] | None, datetime]:
         """An object and Stripe's own time of the answer; no object where there is none for this key.
 
         Raises `httpx.HTTPError` when it is worth asking again: Stripe says so in ``stripe-should-retry``, and where it

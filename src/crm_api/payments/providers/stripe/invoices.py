@@ -13,7 +13,7 @@ from crm_api.donations.gifts.balances import Entry
 from crm_api.payments.provider import Interpretation, Payer, PaymentOutcome, PlanOutcome, PlanStatus
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.intents import payment_refs
-from crm_api.payments.providers.stripe.payers import INVOICE, method_of_charge, ours, payer
+from crm_api.payments.providers.stripe.payers import CHECKOUT_ID, INVOICE, method_of_charge, ours, payer
 from crm_api.payments.providers.stripe.reading import (
     Event,
     Handler,
@@ -24,6 +24,7 @@ from crm_api.payments.providers.stripe.reading import (
     mapping,
     sequence,
     statement_key,
+    uuid,
 )
 
 _FAILED = "invoice.payment_failed"
@@ -64,7 +65,7 @@ def _invoice(event: Event) -> Interpretation:
         plan_ref=plan_ref,
         kin="invoice" if ident(obj.get("customer")) and obj.get("paid_out_of_band") is not True else None,
         contact_id=mine.contact_id,
-        gift_id=mine.gift_id,
+        gift_id=_begun_by(obj, tags),
         campaign_code=mine.campaign_code,
         fund_code=mine.fund_code,
     )
@@ -105,6 +106,14 @@ def _metadata(obj: dict[str, Any]) -> tuple[Any, ...]:
         at(obj, "parent", "subscription_details", "metadata"),
         at(obj, "subscription_details", "metadata"),
     )
+
+
+def _begun_by(obj: dict[str, Any], tags: tuple[Any, ...]) -> str | None:
+    """The checkout whose first payment this is. A plan's metadata come back with every invoice, and each later one is a
+    gift of its own."""
+    if obj.get("billing_reason") != "subscription_create":
+        return None
+    return next(filter(None, (uuid(mapping(source).get(CHECKOUT_ID)) for source in tags)), None)
 
 
 def _payer(obj: dict[str, Any], tags: tuple[Any, ...]) -> Payer:

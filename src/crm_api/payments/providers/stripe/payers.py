@@ -16,6 +16,8 @@ from crm_api.payments.providers.stripe.reading import at, ident, mapping, sequen
 Method = Literal["card", "bank_transfer", "wallet", "other"]
 
 CHECKOUT, BILLING, INVOICE, RECEIPT = 40, 30, 20, 10
+CHECKOUT_ID = "crm_checkout_id"
+"""Where a subscription's metadata name the checkout that began it."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")

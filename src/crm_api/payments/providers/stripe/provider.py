@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from crm_api.payments.abilities import CheckoutLink, CheckoutOrder, ListedPage, Refused
 from crm_api.payments.provider import Account, BaseProvider, Delivery, Envelope, Interpretation, Outside
 from crm_api.payments.providers.stripe import (
     charges,
@@ -106,6 +107,34 @@ class StripeProvider(BaseProvider):
         from crm_api.payments.providers.stripe import fetch
 
         return await fetch.fetch_payment(client, credentials, ref, self.interpret)
+
+    recurring = frozenset({"week", "month", "year"})
+    """What its pages can start."""
+
+    def offers(self, account: Account) -> bool:
+        """With an API key that may write checkout sessions."""
+        return bool(account.get("api_key"))
+
+    async def create_checkout(self, client: httpx.AsyncClient, account: Account, order: CheckoutOrder) -> CheckoutLink:
+        """Make a checkout session; see `pages`."""
+        from crm_api.payments.providers.stripe import pages
+
+        return await pages.create_checkout(client, account, order)
+
+    def lists(self, account: Account) -> bool:
+        """With an API key that may read charges."""
+        return bool(account.get("api_key"))
+
+    async def list_payments(
+        self, client: httpx.AsyncClient, account: Account, since: datetime, until: datetime, cursor: str | None
+    ) -> ListedPage:
+        """Charges made in that time; see `listing`. What each means is told by `fetch_payment`."""
+        from crm_api.payments.providers.stripe import fetch, listing
+
+        api_key = account.get("api_key")
+        if not api_key:
+            raise Refused("api_key_missing", "add an api_key to the connection")
+        return await listing.list_payments(fetch.StripeApi(client, api_key, self.interpret), since, until, cursor)
 
     def sample(self, event_type: str, *, now: datetime, seed: str) -> dict[str, Any]:
         """A realistic event; all events of one seed are about one payment, donor and plan. See `samples`."""

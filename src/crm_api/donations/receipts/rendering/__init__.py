@@ -1,0 +1,1 @@
+"""Receipts as PDF: shaped and directed text, bundled fonts, the words of five languages. Knows no database."""

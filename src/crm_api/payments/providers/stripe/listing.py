@@ -1,0 +1,69 @@
+"""Stripe's own list of payments, for reconciliation: its charges, newest first, a hundred at a time.
+
+A payment intent may have several charges of which one succeeded. Each is listed under the intent's id; whoever compares
+takes the one that is furthest along.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from crm_api.payments.abilities import Listed, ListedPage, Refused
+from crm_api.payments.providers.stripe.amounts import money
+from crm_api.payments.providers.stripe.charges import fee_of
+from crm_api.payments.providers.stripe.fetch import StripeApi
+from crm_api.payments.providers.stripe.intents import payment_refs
+from crm_api.payments.providers.stripe.reading import at, ident, instant, mapping, sequence, unix
+
+_AT_ONCE = "100"
+Status = Literal["pending", "succeeded", "failed", "canceled", "partially_refunded", "refunded", "disputed"]
+
+
+async def list_payments(api: StripeApi, since: datetime, until: datetime, cursor: str | None) -> ListedPage:
+    """Charges made in that time. `Refused` where the key may not read them."""
+    asked = [("created[gte]", str(unix(since))), ("created[lt]", str(unix(until))), ("limit", _AT_ONCE)]
+    asked.append(("expand[]", "data.balance_transaction"))
+    if cursor is not None:
+        asked.append(("starting_after", cursor))
+    answer, _ = await api.read("/v1/charges", *asked)
+    if answer is None:
+        raise Refused("not_readable", "the api_key must be allowed to read charges")
+    charges = [mapping(one) for one in sequence(answer.get("data"))]
+    last = ident(charges[-1]) if charges and answer.get("has_more") is True else None
+    return ListedPage(tuple(found for one in charges if (found := listed(one)) is not None), last)
+
+
+def listed(charge: dict[str, Any]) -> Listed | None:
+    """A charge as a listed payment; nothing for what is no money."""
+    made = instant(charge.get("created"))
+    refs = payment_refs(charge.get("payment_intent"), charge)
+    captured = charge.get("amount_captured") if charge.get("status") == "succeeded" else None
+    amount = money(captured or charge.get("amount"), charge.get("currency"))
+    refunded = money(charge.get("amount_refunded") or 0, charge.get("currency"))
+    if made is None or not refs or amount is None or amount.amount == 0 or refunded is None:
+        return None
+    fee = fee_of(charge, amount.currency, made)
+    return Listed(
+        ref=refs[0],
+        occurred_at=made,
+        status=_status(charge, amount.amount, refunded.amount),
+        amount=amount,
+        refunded=0 if charge.get("captured") is False else refunded.amount,
+        fee=None if fee is None else fee.amount,
+    )
+
+
+def _status(charge: dict[str, Any], amount: int, refunded: int) -> Status:
+    """What became of a charge. What was authorized only is no money yet; given back, it never was. Stripe keeps
+    ``disputed`` true for ever: that a dispute was won stands in the dispute."""
+    stated = at(charge, "status")
+    if stated == "failed":
+        return "failed"
+    if stated != "succeeded":
+        return "pending"
+    if charge.get("captured") is False:
+        return "canceled" if refunded or charge.get("refunded") is True else "pending"
+    if charge.get("disputed") is True:
+        return "disputed"
+    return "succeeded" if not refunded else "refunded" if refunded >= amount else "partially_refunded"

@@ -1,0 +1,137 @@
+"""The worker's side of a reconciliation: page after page of the provider's list, each kept before the next is asked
+for, so that a worker who dies loses one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from crm_api.kit import http
+from crm_api.kit.db import Row, Tenant, WriteSession
+from crm_api.kit.updates import update_row
+from crm_api.outbox.facts import GiveUp, Job
+from crm_api.payments.abilities import Listed, ListedPage, ListsPayments, Refused
+from crm_api.payments.apply import CurrencyMismatch, PaymentUnknown, apply, wait_key
+from crm_api.payments.connections.service import OpenConnection, get_connection, open_connection
+from crm_api.payments.inbox import service as inbox
+from crm_api.payments.provider import Interpretation
+from crm_api.payments.providers import PROVIDERS, service_of
+from crm_api.payments.reconciliation import comparing, service
+from crm_api.payments.reconciliation.models import payment_reconciliations
+
+if TYPE_CHECKING:
+    import httpx
+
+    from crm_api.worker import WorkerRunner
+
+MARGIN = timedelta(hours=1)
+"""How much more than the window is listed: the two sides may date a payment a little differently."""
+_LISTING_SHARE = 900
+"""Thousandths of the progress that listing is."""
+
+
+async def work(runner: WorkerRunner, tenant: Tenant, job: Job) -> None:
+    """Carry out a reconciliation, or go on where another worker has stopped."""
+    read = runner.database.read(tenant)
+    row = await service.get_reconciliation(read, UUID(job.payload["reconciliation_id"]))
+    connection = await get_connection(read, row["connection_id"])
+    opened = open_connection(runner.vault, tenant, connection)
+    if row["state"] in {"queued", "running"}:
+        try:
+            async with http.client(service_of(opened.provider, tenant.mode)) as client:
+                while not row["all_listed"]:
+                    row = await _one_page(runner, tenant, row, opened, client)
+        except Refused as refused:
+            raise GiveUp(f"{opened.provider} refuses to list payments: {refused}") from None
+    async with runner.write(tenant) as session:
+        await runner.finish(session, job)
+        if row["state"] in {"queued", "running"}:
+            counts = await comparing.conclude(session, row)
+            changes = {"state": "succeeded", "progress": 1000, "totals": counts, "finished_at": session.now}
+            await update_row(session, payment_reconciliations, row["id"], changes, expected=None)
+
+
+async def _one_page(
+    runner: WorkerRunner, tenant: Tenant, row: Row, opened: OpenConnection, client: httpx.AsyncClient
+) -> Row:
+    """Ask for a page, keep it, apply what differs where that was asked for; the reconciliation as it is then."""
+    provider = PROVIDERS[opened.provider]
+    assert isinstance(provider, ListsPayments)
+    since, until = row["since"] - MARGIN, row["until"] + MARGIN
+    page = await provider.list_payments(client, opened.credentials, since, until, row["cursor"])
+    items = comparing.best_of(page.items)
+    async with runner.write(tenant) as session:
+        await comparing.put(session, row["id"], items)
+        differing = await comparing.note(session, row, [item.ref for item in items])
+    if row["apply"] and differing:
+        await _apply(runner, tenant, row, opened, client, items, set(differing))
+    async with runner.write(tenant) as session:
+        return await update_row(session, payment_reconciliations, row["id"], _reached(row, page), expected=None)
+
+
+def _reached(row: Row, page: ListedPage) -> dict[str, Any]:
+    """How far the listing is: by time, whichever way the provider's list runs."""
+    share = row["progress"]
+    if page.items:
+        whole = (row["until"] - row["since"] + 2 * MARGIN).total_seconds()
+        first, last = page.items[0].occurred_at, page.items[-1].occurred_at
+        newest_first = first >= last
+        done = (row["until"] + MARGIN - last) if newest_first else (last - row["since"] + MARGIN)
+        share = max(share, min(int(_LISTING_SHARE * done.total_seconds() / whole), _LISTING_SHARE))
+    return {
+        "state": "running",
+        "cursor": page.next_cursor,
+        "all_listed": page.next_cursor is None,
+        "reached_at": page.items[-1].occurred_at if page.items else row["reached_at"],
+        "progress": _LISTING_SHARE if page.next_cursor is None else share,
+    }
+
+
+async def _apply(
+    runner: WorkerRunner,
+    tenant: Tenant,
+    row: Row,
+    opened: OpenConnection,
+    client: httpx.AsyncClient,
+    items: Sequence[Listed],
+    differing: set[str],
+) -> None:
+    """Apply what the provider says of payments that differ, by the way its events take."""
+    provider = PROVIDERS[opened.provider]
+    for item in items:
+        if item.ref not in differing:
+            continue
+        said: Sequence[Interpretation] = item.meanings
+        if provider.fetches(opened.credentials):  # what is fetched says more: the invoice, the disputes
+            said = await provider.fetch_payment(client, opened.credentials, item.ref) or said
+        async with runner.write(tenant) as session:
+            await _apply_one(session, row, opened, item.ref, said)
+
+
+async def _apply_one(
+    session: WriteSession, row: Row, opened: OpenConnection, ref: str, said: Sequence[Interpretation]
+) -> None:
+    if not said:
+        await comparing.refuse(session, row["id"], ref, "not_told")
+    for meaning in said:
+        try:
+            async with session.savepoint():
+                applied = await apply(session, opened.id, opened.provider, meaning)
+                await session.flush()
+        except PaymentUnknown:
+            await comparing.refuse(session, row["id"], ref, "payment_unknown")
+        except CurrencyMismatch:
+            await comparing.refuse(session, row["id"], ref, "currency_mismatch")
+        else:
+            await inbox.wake(session, [wait_key(opened.id, one) for one in applied.refs])
+
+
+async def gave_up(session: WriteSession, job: Job) -> None:
+    """The job is dead: the reconciliation has failed. What was found so far stays."""
+    row = await service.get_reconciliation(session, UUID(job.payload["reconciliation_id"]))
+    if row["state"] in {"queued", "running"}:
+        reason = "The provider's list could not be had; see GET /v1/jobs for the reason, then ask anew."
+        changes = {"state": "failed", "reason": reason, "finished_at": session.now}
+        await update_row(session, payment_reconciliations, row["id"], changes, expected=None)
