@@ -148,6 +148,7 @@ def _ledger_journals() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("gift_id", sa.Uuid(), nullable=True),
         sa.Column("payout_id", sa.Uuid(), nullable=True),
+        sa.Column("pledge_id", sa.Uuid(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("line", sa.Integer(), nullable=False),
         sa.Column("journal_date", sa.Date(), nullable=False),
@@ -159,7 +160,7 @@ def _ledger_journals() -> None:
         sa.Column("fund_id", sa.Uuid(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('gift', 'refund', 'chargeback', 'fee', 'payout', 'payout_fee', 'pledge', 'write_off')",
+            "kind IN ('gift', 'refund', 'chargeback', 'fee', 'payout', 'payout_fee', 'pledge', 'pledge_payment', 'pledge_canceled', 'write_off')",
             name=op.f("ck_ledger_journals__kind"),
         ),
         sa.CheckConstraint("amount > 0 AND debit <> credit", name=op.f("ck_ledger_journals__pair")),
@@ -178,6 +179,11 @@ def _ledger_journals() -> None:
             ["organization_id", "payout_id"],
             ["payouts.organization_id", "payouts.id"],
             name=op.f("fk_ledger_journals__organization_id_payout_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "pledge_id"],
+            ["pledges.organization_id", "pledges.id"],
+            name=op.f("fk_ledger_journals__organization_id_pledge_id"),
         ),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_ledger_journals__organization_id")
@@ -206,6 +212,13 @@ def _ledger_journals() -> None:
         ["organization_id", "payout_id", "revision", "line"],
         unique=True,
         postgresql_where=sa.text("payout_id IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_ledger_journals__pledge",
+        "ledger_journals",
+        ["organization_id", "pledge_id", "revision", "line"],
+        unique=True,
+        postgresql_where=sa.text("pledge_id IS NOT NULL"),
     )
 
 
@@ -251,6 +264,7 @@ def _ledger_accounts() -> None:
         sa.PrimaryKeyConstraint("organization_id", "id", name=op.f("pk_ledger_accounts")),
         sa.UniqueConstraint("organization_id", "account", name=op.f("uq_ledger_accounts__organization_id_account")),
     )
+    op.create_index("ix_ledger_accounts__account", "ledger_accounts", ["organization_id", "account", "id"])
 
 
 def _ledger_periods() -> None:

@@ -59,8 +59,10 @@ _TAGS = {
     "reconciliations": "Providers' own lists of payments, compared with ours.",
     "recurring plans": "Donors' standing promises to give.",
     "relationships": "Typed links between contacts, read from both sides; affiliations.",
+    "reports": "Figures over many records, as JSON and as CSV.",
     "scoring": "Donors' totals, status with reasons, and RFM.",
     "unmatched payments": "Payments that belong to nobody yet, and the rules that match them.",
+    "segments": "Rules that keep their own members, and tell why; searching by a rule.",
     "tasks": "What somebody is to do, for whom, until when.",
 }
 _TITLES = {
@@ -250,7 +252,8 @@ def _headers_of(status: str, route: Route | None) -> list[str]:
             found.append("Idempotency-Replayed")
         if status == "201":
             found.append("Location")
-    if route is not None and route.listed is not None:
+    pages = route is not None and "next_cursor" in getattr(route.response_model, "model_fields", {})
+    if route is not None and pages and "GET" in (route.methods or ()):
         found.append("Link")
     return found
 

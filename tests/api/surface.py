@@ -217,6 +217,15 @@ async def plant_circles(world: World, contact_id: str) -> dict[str, str]:
     }
 
 
+async def plant_segments(world: World, contact_id: str) -> dict[str, str]:
+    """A segment by a rule that somebody is in, and a list."""
+    rule = {"field": "id", "value": contact_id}
+    made = await world.post("/v1/segments", {"name": "Planted", "rule": rule})
+    listed = await world.post("/v1/segments", {"name": "List"})
+    await world.post(f"/v1/segments/{listed['id']}/members", {"contact_ids": [contact_id]}, expect=200)
+    return {"segment_id": made["id"], "a": made["id"], "b": listed["id"]}
+
+
 async def plant_team(world: World, contact_id: str, member_id: str, key_id: str) -> str:
     """A branch with a member, a key and a contact."""
     team = await world.post("/v1/teams", {"name": "Planted branch"})
@@ -239,6 +248,7 @@ async def plant_gifts(world: World, contact_id: str, company_id: str, fund_id: s
     ids: dict[str, str] = {}
     for verb in ("adjust", "reverse", "refund_failed"):
         ids[f"donations_{verb}.donation_id"] = (await world.donation(company_id, 12550, "UAH"))["id"]
+    await world.donation(company_id, 12550, "UAH", external_ids=[{"system": "old-crm", "id": "42"}])
     refunded = f"/v1/donations/{ids['donations_refund_failed.donation_id']}"
     for _ in range(2):  # one for each time that it is sent
         await world.post(f"{refunded}/refunds", {"amount": {"amount": 100, "currency": "UAH"}})
@@ -255,7 +265,7 @@ async def plant_gifts(world: World, contact_id: str, company_id: str, fund_id: s
         f"{path}/premiums", {"name": "Calendar", "fair_market_value": {"amount": 1, "currency": "UAH"}}
     )
     for name in ("donation_soft_credits", "donation_premiums", "tributes", "matching_gifts"):
-        ids[f"{name}_create.donation_id"] = ids[f"{name}_delete.donation_id"] = gift["id"]
+        ids |= {f"{name}_{verb}.donation_id": gift["id"] for verb in ("create", "list", "delete")}
     ids |= await _plant_batches(world)
     return {
         **ids,
@@ -309,6 +319,25 @@ async def plant_intake(world: World) -> dict[str, str]:
     }
 
 
+async def plant_ledger(world: World) -> dict[str, str]:
+    """A closed period, payouts, one of them to be taken back, and a proof."""
+    period = await world.post("/v1/ledger/periods", {"through": "2020-12-31"})
+    body = {
+        "connection_id": await world.stripe_connection(),
+        "arrived_on": "2026-11-20",
+        "amount": {"amount": 48, "currency": "USD"},
+        "items": [{"ref": "pi_planted", "gross": {"amount": 50, "currency": "USD"}}],
+    }
+    made = [await world.post("/v1/payouts", {**body, "payout_ref": ref}) for ref in ("po_kept", "po_wrong")]
+    proof = await world.post("/v1/ledger/proofs", expect=202)
+    return {
+        "ledger_period_id": period["id"],
+        "payout_id": made[0]["id"],
+        "payouts_cancel.payout_id": made[1]["id"],
+        "proof_id": proof["id"],
+    }
+
+
 async def plant(world: World) -> Planted:
     """Make one of everything, through the API and the worker."""
     contact = await world.contact(
@@ -326,7 +355,7 @@ async def plant(world: World) -> Planted:
     deal = await world.post(
         "/v1/deals", {"pipeline_id": pipeline["id"], "title": "Ambulance", "contact_id": contact["id"]}
     )
-    external_ids = [{"system": "old-crm", "id": "G1"}, {"system": "old-crm", "id": "42"}]
+    external_ids = [{"system": "old-crm", "id": "G1"}]
     gift = await world.donation(
         contact["id"], fund_id=fund["id"], campaign_id=campaign["id"], external_ids=external_ids
     )
@@ -374,12 +403,16 @@ async def plant(world: World) -> Planted:
     transfers = await plant_transfers(world)
     intake = await plant_intake(world)
     receipts = await plant_receipts(world, contact["id"])
+    ledger = await plant_ledger(world)
+    segments = await plant_segments(world, contact["id"])
     await world.drain()
     async with world.database.write(world.tenant) as session:
         await seal_next(session, through=clock.utc_now())  # nothing of this organization is open
     ids = {
         **intake,
         **receipts,
+        **ledger,
+        **segments,
         **duplicates,
         **circles,
         **gifts,
@@ -434,8 +467,8 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text."""
-        return self.content.decode()
+        """The body as text, as far as it is text."""
+        return self.content.decode(errors="replace")
 
     def json(self) -> Any:
         """The body's JSON."""

@@ -14,6 +14,10 @@ from tests.api.test_privacy import WORD, Words, listening
 from tests.support.world import World
 
 FILE = ("people.csv", b"given_name,family_name\nNino,Beridze\n", "text/csv")
+RATES = ("rates.csv", b"date,source_currency,target_currency,rate\n2026-11-22,EUR,USD,1.15\n", "text/csv")
+PAYOUT = ("payout.csv", b"ref,gross,fee\npi_1,50.00,1.75\n", "text/csv")
+FILES = {"exchange_rates_file": RATES, "payouts_upload": PAYOUT}
+"""What a route takes, where it is no list of people."""
 
 
 def forms() -> list[Operation]:
@@ -29,10 +33,10 @@ def parts(planted: Planted, operation: Operation) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in example.items()}
 
 
-async def ask(planted: Planted, operation: Operation, data: dict[str, str], *, file: Any = FILE, **more: Any) -> Any:
+async def ask(planted: Planted, operation: Operation, data: dict[str, str], *, file: Any = None, **more: Any) -> Any:
     """The answer to a form."""
-    url = planted.url(operation)
-    return await planted.world.client.request(operation.method, url, data=data, files={"file": file}, **more)
+    url, files = planted.url(operation), {"file": file or FILES.get(operation.id, FILE)}
+    return await planted.world.client.request(operation.method, url, data=data, files=files, **more)
 
 
 def test_there_are_some() -> None:

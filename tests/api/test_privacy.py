@@ -47,7 +47,7 @@ _CLOSED = {
     "at", "due_on", "due_at", "remind_at", "priority", "direction",
     "mapping", "purpose", "roles", "kind", "role", "status", "method", "channel", "language", "currency", "country", "number", "timezone", "rate",
     "rate_date", "source_currency", "target_currency", "scopes", "outcome", "provider", "expires_at", "received_at",
-    "type", "resource", "sensitivity", "since", "until", "starts_on", "ends_on", "expires_on", "from", "fields", "sent_on", "expected_on", "now", "refunded_at", "legal_basis",
+    "through", "arrived_on", "account", "type", "resource", "sensitivity", "since", "until", "starts_on", "ends_on", "expires_on", "from", "fields", "sent_on", "expected_on", "now", "refunded_at", "legal_basis",
 }  # fmt: skip
 """Members that take no free text."""
 

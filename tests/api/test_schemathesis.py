@@ -177,12 +177,57 @@ def _obey_of_transfers(operation: str, body: dict[str, Any]) -> None:
                 body.pop(name, None)  # of that source's kind
 
 
+def _obey_of_books(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of payouts and of the chart of accounts have to obey: one currency, amounts that add up to money."""
+    if operation == "ledger_accounts_put":
+        body["accounts"] = [{**one, "account": "income:*"} for one in body["accounts"]]
+    elif operation == "payouts_create":
+        for money in (body, *(body.get("items") or ())):
+            for name in {"amount", "fee", "gross"} & money.keys():
+                money[name] = {"amount": 5, "currency": "USD"}
+        body["payout_ref"] = str(uuid4())
+    elif operation == "payouts_upload":
+        body |= {"file": "ref,gross\npi_1,5.00\n", "currency": "USD", "amount": "5.00", "payout_ref": str(uuid4())}
+
+
+_RATE = {"source_currency": "EUR", "target_currency": "USD", "rate": "1.5", "rate_date": "2026-11-22"}
+
+
+def _obey_of_gifts(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of gifts and of what belongs to them have to obey: gifts are all in one currency here."""
+    for name in ("allocations", "donor_covered_fee", "method_details"):  # have to add up, or fit amount and method
+        body.pop(name, None)
+    if operation in {"donations_create", "donations_upsert_by_external_id", "gift_batches_add"}:
+        body["amount"]["currency"] = "USD"
+    elif operation in {"donations_batch", "gift_batches_add_many"} and body.get("atomic"):
+        body["items"] = [{"amount": {"amount": 1, "currency": "USD"}}]
+    elif operation == "donations_adjust":
+        body |= {"amount": None, "received_at": "2026-11-22T09:00:00Z"}
+    elif operation == "donation_soft_credits_create":
+        body.pop("amount", None)  # no more than the gift's
+    elif operation == "donation_premiums_create":
+        body["fair_market_value"] = {"amount": 1, "currency": "USD"}
+    elif operation in {"gift_batches_create", "gift_batches_update"} and body.get("control_amount"):
+        body["control_amount"]["currency"] = "USD"
+    elif operation == "matching_gifts_update":
+        for name in ("status", "matching_donation_id", "received_amount"):
+            body.pop(name, None)  # of that company's gift
+    elif operation == "tribute_notices_update":
+        body.pop("notified_at", None)  # of what was sent
+    elif operation == "exchange_rates_batch":
+        body["rates"] = [_RATE]
+    elif operation == "exchange_rates_file":
+        body["file"] = "date,source_currency,target_currency,rate\n2026-11-22,EUR,USD,1.15\n"
+
+
 def _obey_body(operation: str, body: dict[str, Any]) -> None:
     for name in ("expires_at", "received_at", "refunded_at", "now", "ends_on"):
         if name in body:
             body[name] = None  # has to lie after now, or not far from it, or after another one
     _obey_of_contacts(operation, body)
     _obey_of_transfers(operation, body)
+    _obey_of_gifts(operation, body)
+    _obey_of_books(operation, body)
     if operation == "api_keys_create":
         body |= {"kind": "secret", "scopes": ["contacts:read"]}
     elif operation == "exchange_rates_create":
@@ -206,6 +251,8 @@ def obey(case: Any) -> None:
     if isinstance(case.body, dict):
         body = _in_form("", copy.deepcopy(case.body))
         _obey_body(operation, body)
+        if operation.endswith(("donations_batch", "add_many")) and (case.query or {}).get("atomic"):
+            body["items"] = [{"amount": {"amount": 1, "currency": "USD"}}]
         if operation == "contacts_batch" and (body.get("atomic") or (case.query or {}).get("atomic")):
             body["items"] = [{"op": "create", "body": {"given_name": "Olena"}}]  # a bad one would refuse all of them
         case.body = body
@@ -218,8 +265,8 @@ def obey(case: Any) -> None:
         query["q"] = "olena"
     if operation == "contacts_can_contact":
         _obey_consent(query)
-    if "as_of" in query:
-        query["as_of"] = "2026-11-22"
+    for name in {"as_of", "from", "to"} & query.keys():
+        query[name] = "2026-11-22"
     for name in query:
         if name.endswith("[in]") and isinstance(query[name], list):
             query[name] = [str(one).replace(",", "") or "0" for one in query[name]]

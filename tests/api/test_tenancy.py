@@ -120,7 +120,11 @@ async def test_every_body_with_the_others_ids(planted: Planted, other: Planted) 
         ("tasks_create", "interaction_id"), ("tasks_update", "contact_id"), ("tasks_update", "assignee_id"),
         ("tasks_update", "deal_id"), ("tasks_update", "interaction_id"),
         ("intake_sources_create", "campaign_id"), ("intake_sources_update", "campaign_id"),
-        ("intake_sources_link", "contact_id"),
+        ("intake_sources_link", "contact_id"), ("receipts_create", "donation_id"),
+        ("donations_upsert_by_external_id", "contact_id"), ("donations_refund_failed", "refund_id"),
+        ("donation_soft_credits_create", "contact_id"), ("matching_gifts_create", "company_contact_id"),
+        ("gift_batches_add", "contact_id"), ("gift_batches_add", "fund_id"), ("gift_batches_add", "campaign_id"),
+        ("donations_upsert_by_external_id", "fund_id"), ("donations_upsert_by_external_id", "campaign_id"),
     }  # fmt: skip
 
 

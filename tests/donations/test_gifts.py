@@ -146,12 +146,12 @@ async def test_a_refund_that_did_not_arrive(world: World) -> None:
     path = f"/v1/donations/{gift['id']}"
     await world.post(f"{path}/refunds", {"amount": usd(1000)})
     refund = next(one for one in (await world.get(f"{path}/entries"))["data"] if one["kind"] == "refund")
-    restored = await world.post(f"{path}/refunds/failed", {"refund_id": refund["ref"]})
+    restored = await world.post(f"{path}/refund-failures", {"refund_id": refund["ref"]})
     assert (restored["status"], restored["refunded_amount"]) == ("succeeded", usd(0))
-    again = await world.post(f"{path}/refunds/failed", {"refund_id": refund["ref"]}, expect=409)
+    again = await world.post(f"{path}/refund-failures", {"refund_id": refund["ref"]}, expect=409)
     assert again["code"] == "refund_failed_already"
-    unknown = await world.post(f"{path}/refunds/failed", {"refund_id": gift["id"]}, expect=422)
-    assert unknown["errors"][0]["code"] == "no_such_refund"
+    unknown = await world.post(f"{path}/refund-failures", {"refund_id": gift["id"]}, expect=404)
+    assert unknown["errors"][0]["pointer"] == "/refund_id"
     assert (await world.post(f"{path}/refunds", {}))["status"] == "refunded"
 
 
@@ -179,7 +179,7 @@ async def test_what_a_provider_told_is_corrected_there(world: World) -> None:
         ("adjustments", {"amount": usd(1)}),
         ("reversals", {"reason": "other"}),
         ("cancel", {}),
-        ("refunds/failed", {"refund_id": gift["id"]}),
+        ("refund-failures", {"refund_id": gift["id"]}),
     ):
         assert (await world.post(f"{path}/{verb}", body, expect=409))["code"] == "correct_at_provider"
     assert (await world.post(f"{path}/refunds", {}, expect=409))["code"] == "refund_at_provider"

@@ -22,7 +22,7 @@ from crm_api.donations.ledger import posting
 from crm_api.donations.ledger import repository as books
 from crm_api.donations.ledger.movements import Books, movements
 from crm_api.donations.ledger.periods import service as periods
-from crm_api.donations.ledger.periods.schemas import PeriodClose, PeriodReopen
+from crm_api.donations.ledger.periods.schemas import LedgerPeriodClose, LedgerPeriodReopen
 from crm_api.donations.ledger.proofs import repository as proofs
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, prepare
@@ -44,7 +44,7 @@ _GIFTS = prepare(
 )
 _CLOSED = prepare(
     text(
-        "SELECT id FROM ledger_periods WHERE organization_id = :organization_id AND state = 'closed' ORDER BY through DESC"
+        "SELECT id FROM ledger_periods WHERE organization_id = :organization_id AND state = 'closed' ORDER BY through LIMIT 1"
     )
 )
 _JOURNALS = prepare(text("SELECT * FROM ledger_journals WHERE organization_id = :organization_id"))
@@ -134,7 +134,7 @@ class Story:
         through = START.date() + timedelta(days=days)
         try:
             async with self.world.database.write(self.world.tenant) as session:
-                await periods.close_period(session, PeriodClose(through=through))
+                await periods.close_period(session, LedgerPeriodClose(through=through))
         except Conflict:
             return
         self.closed = through, await standing(self.world.database.read(self.world.tenant), through)
@@ -143,17 +143,17 @@ class Story:
         """No period is closed."""
         async with self.world.database.write(self.world.tenant) as session:
             for row in await session.fetch(_CLOSED):
-                await periods.reopen_period(session, row["id"], PeriodReopen(reason="Another story"))
+                await periods.reopen_period(session, row["id"], LedgerPeriodReopen(reason="Another story"))
 
     async def check(self) -> None:
         """Once the worker has got to everything."""
         async with self.world.database.write(self.world.tenant) as session:
             await posting.post_next(session)
-        session = self.world.database.read(self.world.tenant)
-        assert await books.count_unposted(session) == 0
-        assert await standing(session) == await replayed(session)
+        reading = self.world.database.read(self.world.tenant)
+        assert await books.count_unposted(reading) == 0
+        assert await standing(reading) == await replayed(reading)
         if self.closed is not None:
-            assert await standing(session, self.closed[0]) == self.closed[1]
+            assert await standing(reading, self.closed[0]) == self.closed[1]
         async with self.world.database.write(self.world.tenant) as writing:
             found = await proofs.replay(writing, 5)
         assert (found["differing"], found["named"]) == (0, None)
@@ -229,7 +229,7 @@ async def test_closing_waits_for_whoever_posts(world: World) -> None:
     async def close() -> Balances:
         await asyncio.sleep(0.01)
         async with world.database.write(world.tenant) as session:
-            await periods.close_period(session, PeriodClose(through=START.date()))
+            await periods.close_period(session, LedgerPeriodClose(through=START.date()))
         return await standing(world.database.read(world.tenant), START.date())
 
     closed, *_ = await asyncio.gather(close(), *(post(one) for one in ids))

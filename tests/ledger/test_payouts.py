@@ -74,9 +74,12 @@ async def test_what_does_not_fit_is_listed(world: World) -> None:
     await world.set_clock(NOW)
     for ref, amount, fee in (("pi_amount", 5000, 175), ("pi_fee", 2000, 0), ("pi_twice", 300, 0), ("pi_late", 900, 0)):
         await pay(world, ref, amount, fee, at=NOW - timedelta(days=20))
+    await pay(world, "pi_before", 100, at=NOW - timedelta(days=90))
     await pay(world, "pi_fresh", 400, at=NOW - timedelta(days=2))
     await pay(world, "pi_eur", 700, currency="EUR", at=NOW - timedelta(days=20))
-    await payout(world, "po_1", 300, item("pi_twice", 300))
+    await payout(
+        world, "po_1", 300, item("pi_twice", 300), arrived_on="2026-03-05"
+    )  # what came long before is not missed
     await world.drain()
     made = await payout(
         world, "po_2", 1, item("pi_amount", 4999, 175), item("pi_fee", 2000, 88), item("pi_twice", 300),
@@ -97,8 +100,8 @@ async def test_what_does_not_fit_is_listed(world: World) -> None:
         "amount_differs": 2, "fee_differs": 1, "paid_twice": 1, "missing_gift": 1, "currency_differs": 1,
         "gift_without_payout": 1,
     }  # fmt: skip
-    (fee,) = [one for one in listed if one["kind"] == "fee_differs"]
-    assert (fee["provider_fee"], fee["our_fee"], fee["our_gross"]) == (usd(88), usd(0), usd(2000))
+    (cost,) = [one for one in listed if one["kind"] == "fee_differs"]
+    assert (cost["provider_fee"], cost["our_fee"], cost["our_gross"]) == (usd(88), usd(0), usd(2000))
     (unpaid,) = [one for one in listed if one["kind"] == "gift_without_payout"]
     assert unpaid["ref"] == "pi_late"
     assert (await differences(world, after_days=1))[0]["gift_without_payout"] == 2

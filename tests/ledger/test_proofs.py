@@ -15,7 +15,8 @@ NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 
 
 async def prove(world: World) -> Any:
-    """A proof, carried out."""
+    """A proof, carried out once everything is posted."""
+    await world.drain()
     asked = await world.post("/v1/ledger/proofs", expect=202)
     assert asked["state"] == "queued"
     assert (await world.post("/v1/ledger/proofs", expect=202))["id"] == asked["id"]

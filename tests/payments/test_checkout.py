@@ -68,7 +68,7 @@ def events_of(fields: dict[str, str], session: dict[str, Any], seed: str) -> lis
     return [
         stripe_event("payment_intent.succeeded", amount=AMOUNT, amount_received=AMOUNT, metadata=mine, **common),
         stripe_event(
-            "charge.succeeded", amount=AMOUNT, amount_captured=AMOUNT, metadata={}, billing_details=known, **common
+            "charge.succeeded", amount=AMOUNT, amount_captured=AMOUNT, metadata=mine, billing_details=known, **common
         ),
         stripe_event(
             "checkout.session.completed",

@@ -102,7 +102,7 @@ def test_language(changes: dict[str, Any], language: str | None) -> None:
 
 def test_our_own_words_come_back() -> None:
     tags = {"crm_contact_id": UUID.upper(), "gift_id": UUID, "campaign": "winter", "fund": "roofs"}
-    for kind in ("payment_intent.succeeded", "charge.succeeded", "checkout.session.completed", "invoice.paid"):
+    for kind in ("payment_intent.succeeded", "charge.succeeded", "checkout.session.completed"):
         found = payment(kind, metadata=tags)
         assert (found.contact_id, found.gift_id, found.campaign_code, found.fund_code) == (
             UUID,
@@ -117,6 +117,15 @@ def test_our_own_words_come_back() -> None:
     assert payment("invoice.paid", metadata={"campaign": "nearer"}, **nested).campaign_code == "nearer"
     assert payment("invoice.paid", **nested).fund_code == "roofs"
     assert payment("invoice.paid", parent=None, subscription_details={"metadata": tags}).contact_id == UUID
+
+
+def test_only_the_first_invoice_of_a_plan_is_its_checkouts() -> None:
+    """A plan's metadata come back with every invoice: were each taken for the same gift, money would be lost."""
+    tags = {"crm_checkout_id": UUID, "crm_gift_id": UUID}
+    nested: dict[str, Any] = {"parent": {"subscription_details": {"subscription": "sub_1", "metadata": tags}}}
+    assert payment("invoice.paid", billing_reason="subscription_create", **nested).gift_id == UUID
+    for reason in ("subscription_cycle", "subscription_update", "manual", None):
+        assert payment("invoice.paid", billing_reason=reason, **nested).gift_id is None
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ async def test_a_charge_alone_and_one_of_an_invoice() -> None:
     alone = FakeStripe({f"/v1/charges/{CHARGE['id']}": {**CHARGE, "payment_intent": None}})
     found = await alone.fetch(CHARGE["id"])
     assert [each.payment.refs for each in found if each.payment] == [(CHARGE["id"],)]
-    assert len(alone.asked) == 1
+    assert [one.url.path for one in alone.asked] == [f"/v1/charges/{CHARGE['id']}", "/v1/refunds"], "no invoice"
     billed = FakeStripe(
         {
             f"/v1/charges/{CHARGE['id']}": CHARGE,

@@ -109,14 +109,20 @@ async def test_an_annual_run_goes_on_where_it_stopped(world: World, monkeypatch:
         for job in await world.jobs(subscriber="receipts.annual_run", state="due"):
             await world.post(f"/v1/jobs/{job['id']}/retry", expect=200)
     run = await world.get(f"/v1/receipts/annual-runs/{run['id']}")
-    assert (run["state"], run["progress"], run["donors"], run["issued"], run["skipped"]) == ("succeeded", 1.0, 7, 5, 2)
+    assert (run["state"], run["progress"], run["donors"], run["receipts"], run["skipped"]) == (
+        "succeeded",
+        1.0,
+        7,
+        5,
+        2,
+    )
     assert run["totals"] == [{"amount": {"amount": 10000, "currency": "USD"}}]
     made = await receipts(world)
     assert sorted(one["number"] for one in made) == [f"TEST-2027-A-{n:06d}" for n in range(1, 7)]
     assert len({one["contact_id"] for one in made}) == 6
     again = await world.post("/v1/receipts/annual-runs", {"year": 2026}, expect=202)
     await world.drain()
-    assert (await world.get(f"/v1/receipts/annual-runs/{again['id']}"))["issued"] == 0
+    assert (await world.get(f"/v1/receipts/annual-runs/{again['id']}"))["receipts"] == 0
     assert len(await receipts(world, run_id=run["id"])) == 5
 
 
@@ -140,7 +146,7 @@ async def test_the_day_of_annual_receipts_comes_by_itself_once(world: World) -> 
         assert [one["year"] for one in (await world.get("/v1/receipts/annual-runs"))["data"]] == begun
     await world.drain()
     (run,) = (await world.get("/v1/receipts/annual-runs"))["data"]
-    assert (run["year"], run["issued"]) == (2026, 1)
+    assert (run["year"], run["receipts"]) == (2026, 1)
 
 
 async def test_the_public_check_says_no_more_than_it_must(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

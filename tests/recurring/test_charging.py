@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.recurring.stories import at, attempts, card_plan, gifts, periods, settle, shown
+from crm_api.kit.clock import rfc3339, utc_now
+from crm_api.worker import Worker
+from tests.recurring.stories import at, attempts, card_plan, day, gifts, periods, settle, shown
 from tests.support.gateways import FakeGateway
 from tests.support.world import World
 
@@ -105,7 +107,7 @@ async def test_silence_is_never_answered_by_charging_again(fund: World, bank: Fa
     tasks = (await fund.get("/v1/tasks"))["data"]
     assert [task["contact_id"] for task in tasks] == [who["id"]]
     invoice = bank.invoices["p2_fake0"]
-    bank.statement.append({"invoiceId": "p2_fake0", "reference": invoice["reference"], "date": "2026-11-22T00:00:00Z",
+    bank.statement.append({"invoiceId": "p2_fake0", "reference": invoice["reference"], "date": rfc3339(utc_now()),
                            "status": "success", "amount": 20000, "ccy": 980})  # fmt: skip
     await at(fund, "2026-05-05")
     assert await periods(fund, made["id"]) == [("2026-05-04", "paid")]
@@ -171,10 +173,7 @@ async def test_two_workers_charge_once(fund: World, bank: FakeGateway) -> None:
     await at(fund, "2026-05-04")
     who = await fund.contact()
     made = [await card_plan(fund, who["id"]) for _ in range(5)]
-    await fund.set_clock(None)
-    await fund.set_clock(__import__("datetime").datetime(2026, 5, 4, 12, tzinfo=__import__("datetime").UTC))
-    from crm_api.worker import Worker
-
+    await fund.set_clock(day("2026-05-04", 12))
     workers = [Worker(fund.settings, fund.database) for _ in range(4)]
     for _ in range(3):
         await asyncio.gather(*(worker._tend(fund.id, ensure=False) for worker in workers))

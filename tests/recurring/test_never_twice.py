@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -235,8 +235,8 @@ async def test_never_two_charges_for_one_period(
     monkeypatch.setitem(PROVIDERS, "monobank", double)
     charity = Charity(fund, double)
     limits = settings(
-        max_examples=8, stateful_step_count=10, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
+        max_examples=5, stateful_step_count=8, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     made = machine(charity, asyncio.get_running_loop())
     await asyncio.to_thread(run_state_machine_as_test, made, settings=limits)

@@ -235,7 +235,7 @@ def mixtures(draw: st.DrawFn) -> list[tuple[str, int]]:
 
 
 @settings(
-    max_examples=3,
+    max_examples=2,
     phases=(Phase.generate,),
     deadline=None,
     derandomize=True,
@@ -299,3 +299,20 @@ async def test_the_secret_may_stand_in_the_query(world: World) -> None:
     for query, status in (({"key": "a-secret-of-the-tests", "v": "1"}, 200), ({"key": "guess"}, 400)):
         answer = await world.client.post(path, json=sample, params=query, headers={"Authorization": ""})
         assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("first", ["monobank", "monobank_personal"])
+async def test_an_invoice_s_money_on_the_account_is_the_same_gift(world: World, first: str) -> None:
+    connections = {name: await connect(world, name) for name in ("monobank", "monobank_personal")}
+    invoice = PROVIDERS["monobank"].sample("invoice.success", now=NOW, seed="s")
+    row = PROVIDERS["monobank_personal"].sample("StatementItem", now=NOW, seed="s")["data"]["statementItem"]
+    row |= {"amount": invoice["amount"] - 500, "invoiceId": invoice["invoiceId"]}
+    for name in (first, *(other for other in connections if other != first)):
+        if name == "monobank":
+            await send(world, name, connections[name], "invoice.success", at=NOW)
+        else:
+            await send(world, name, connections[name], "StatementItem", at=NOW, data={"statementItem": row})
+        await world.drain()
+    (gift,) = await gifts_of(world)
+    assert (gift["provider"], gift["provider_payment_id"]) == ("monobank", invoice["invoiceId"])
+    assert gift["amount"]["amount"] == invoice["amount"]

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -30,6 +31,8 @@ class FakeStripe:
     refusal: str = ""
     """The code of a final no to the next session."""
     page_size: int = 100
+    now: datetime = START
+    """What Stripe's clock says."""
     port: int = 0
 
     @property
@@ -84,15 +87,15 @@ class FakeStripe:
             return self.open_session(headers["idempotency-key"], fields)
         if parts.path == "/v1/charges":
             return 200, self.charges(dict(parse_qsl(parts.query)))
-        if parts.path == "/v1/disputes":
-            wanted = parse_qs(parts.query)["charge"]
-            disputes = [one for one in self.objects.values() if one.get("object") == "dispute"]
-            return 200, {"object": "list", "data": [one for one in disputes if one["charge"] in wanted]}
+        if parts.path in {"/v1/disputes", "/v1/refunds"}:
+            wanted, kind = parse_qs(parts.query)["charge"], parts.path[4:-1]
+            found = [one for one in self.objects.values() if one.get("object") == kind and one["charge"] in wanted]
+            return 200, {"object": "list", "data": found}
         folder, _, name = parts.path.removeprefix("/v1/").rpartition("/")
         if parts.path == "/v1/invoice_payments":
             wanted = parse_qs(parts.query)["payment[payment_intent]"]
-            found = [one for one in self.invoice_payments if one["payment"]["payment_intent"] in wanted]
-            return 200, {"object": "list", "data": found, "has_more": False}
+            joins = [one for one in self.invoice_payments if one["payment"]["payment_intent"] in wanted]
+            return 200, {"object": "list", "data": joins, "has_more": False}
         obj = self.objects.get(name)
         if obj is None or folder not in _FOLDERS or not name.startswith(_FOLDERS[folder] + "_"):
             return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing"}}
@@ -108,7 +111,7 @@ class FakeStripe:
             fields = dict(parse_qsl(sent, keep_blank_values=True)) if first.startswith("POST") else None
             status, found = self.answer(first.split(" ")[1], headers, fields)
             body = json.dumps(found).encode()
-            now = format_datetime(START, usegmt=True)
+            now = format_datetime(self.now, usegmt=True)
             writer.write(
                 f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
                 f"Date: {now}\r\nConnection: close\r\n\r\n".encode()

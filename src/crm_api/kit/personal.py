@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 
 Action = Literal["erase", "anonymise", "retain", "none"]
 Rewrite = Callable[[Any], Any]
-_SHORTEST_IN_BASE64 = 8
+_SHORTEST_IN_BASE64 = 7
 
 ACCOUNTING = "accounting law: vouchers of donations and refunds must be kept"
 PROOF = "proof of consent and objection (GDPR Art. 7(1), 17(3)(e))"

@@ -19,23 +19,24 @@ from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.payments.provider import PaymentOutcome
 from crm_api.payments.providers.platform import PLATFORM_FEE
 
-PLATFORMS = ("donorbox", "generic")
+PLATFORMS = ("donorbox", "generic", "monobank_personal")
 """Providers that may name the processor's id of a payment."""
-PROCESSORS = ("stripe", "paypal")
+PROCESSORS = ("stripe", "paypal", "monobank")
 """Providers whose ids they name."""
 
-# The second half finds nothing, and looks at nothing but the organization's few connections, where none is of the other
-# kind.
+# The second half looks at nothing but the organization's few connections where none is of the other kind: the lateral
+# part, which OFFSET keeps as it is, cannot be begun from the ids.
 _NAMED = prepare(
     text(
         """
         SELECT r.gift_id FROM gift_payment_refs r
         WHERE r.organization_id = :organization_id AND r.connection_id = :connection_id AND r.ref = ANY(:refs)
         UNION
-        SELECT r.gift_id FROM payment_connections c JOIN gift_payment_refs r
-            ON r.organization_id = c.organization_id AND r.connection_id = c.id
+        SELECT t.gift_id FROM payment_connections c, LATERAL (
+            SELECT r.gift_id FROM gift_payment_refs r
+            WHERE r.organization_id = :organization_id AND r.connection_id = c.id AND r.ref = ANY(:twins) OFFSET 0
+        ) t
         WHERE c.organization_id = :organization_id AND c.provider = ANY(:providers)
-            AND r.organization_id = :organization_id AND r.ref = ANY(:twins)
         """
     )
 )

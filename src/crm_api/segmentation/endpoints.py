@@ -31,12 +31,12 @@ from crm_api.segmentation.schemas import (
     ContactSegments,
     ExplanationRead,
     FieldsRead,
-    MemberPage,
     MembersChange,
     MembersChanged,
     PreviewRead,
     PreviewRequest,
     SegmentCreate,
+    SegmentMemberPage,
     SegmentPage,
     SegmentPatch,
     SegmentRead,
@@ -167,7 +167,7 @@ async def segments_reckon(session: Annotated[WriteSession, writes("segments:writ
     return reply(await service.request_reckoning(session, segment_id), status=202)
 
 
-@routes.get("/v1/segments/{segment_id}/members", operation_id="segments_members_list", response_model=MemberPage)
+@routes.get("/v1/segments/{segment_id}/members", operation_id="segments_members_list", response_model=SegmentMemberPage)
 async def segments_members_list(
     session: Annotated[ReadSession, reads("segments:read", "contacts:read")],
     segment_id: UUID,
@@ -208,9 +208,10 @@ async def segments_changes_list(
     segment_id: UUID,
     limit: Limit = 50,
     cursor: Cursor = None,
+    include_total: Annotated[bool, Query()] = False,
 ) -> Response:
     """Who entered and left, newest first."""
-    return await members.changes(session, segment_id, limit=limit, cursor=cursor)
+    return await members.changes(session, segment_id, limit=limit, cursor=cursor, include_total=include_total)
 
 
 @routes.get("/v1/segments/{segment_id}/sizes", operation_id="segments_sizes_list", response_model=SizeList)

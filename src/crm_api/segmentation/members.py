@@ -49,6 +49,9 @@ _CHANGES = prepare(
         "ORDER BY changed_at DESC, id DESC LIMIT :most"
     )
 )
+_CHANGES_COUNT = prepare(
+    text("SELECT count(*) FROM segment_changes WHERE organization_id = :organization_id AND segment_id = :id")
+)
 _SIZES = prepare(
     text(
         "SELECT day, size FROM segment_sizes WHERE organization_id = :organization_id AND segment_id = :id "
@@ -101,7 +104,9 @@ async def page(
     return _reply(path, asked, rows, limit, lambda row: mark(bound, row["contact_id"]), **more)
 
 
-async def changes(session: ReadSession, segment_id: UUID, *, limit: int, cursor: str | None) -> Reply:
+async def changes(
+    session: ReadSession, segment_id: UUID, *, limit: int, cursor: str | None, include_total: bool
+) -> Reply:
     """Who came and went, newest first."""
     await simple.get(session, segments, segment_id, "segment")
     bound = f"changes:{segment_id}"
@@ -109,8 +114,9 @@ async def changes(session: ReadSession, segment_id: UUID, *, limit: int, cursor:
     before_at = datetime.fromisoformat(at) if at else session.now + timedelta(days=366_000)
     before_id = UUID(str(last)) if last else UUID(int=2**128 - 1)
     rows = await session.fetch(_CHANGES, id=segment_id, before_at=before_at, before_id=before_id, most=limit + 1)
-    path = f"/v1/segments/{segment_id}/changes"
-    return _reply(path, {}, rows, limit, lambda row: mark(bound, row["changed_at"], row["id"]))
+    more = {"total": await session.fetch_val(_CHANGES_COUNT, id=segment_id)} if include_total else {}
+    path, asked = f"/v1/segments/{segment_id}/changes", {"include_total": "true" if include_total else None}
+    return _reply(path, asked, rows, limit, lambda row: mark(bound, row["changed_at"], row["id"]), **more)
 
 
 async def sizes(session: ReadSession, segment_id: UUID, since: date | None) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class SegmentPage(Output):
     total: int | None = None
 
 
-class MemberRead(Output):
+class SegmentMemberRead(Output):
     """Somebody in a segment."""
 
     contact_id: UUID
@@ -98,10 +98,10 @@ class MemberRead(Output):
     entered_at: datetime
 
 
-class MemberPage(Output):
+class SegmentMemberPage(Output):
     """A page of a segment's members, by contact id."""
 
-    data: list[MemberRead]
+    data: list[SegmentMemberRead]
     has_more: bool
     next_cursor: str | None
     total: int | None = None
@@ -137,6 +137,7 @@ class ChangePage(Output):
     data: list[ChangeRead]
     has_more: bool
     next_cursor: str | None
+    total: int | None = None
 
 
 class SizeRead(Output):

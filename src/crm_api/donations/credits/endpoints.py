@@ -14,7 +14,7 @@ from crm_api.donations.credits import service
 from crm_api.donations.credits.fields import SOFT_CREDITS
 from crm_api.donations.credits.schemas import SoftCreditCreate, SoftCreditPage, SoftCreditRead
 from crm_api.donations.gifts.service import get_gift
-from crm_api.idempotency.boundary import json_body, list_query, reads, router, writes
+from crm_api.idempotency.boundary import IfMatch, json_body, list_query, reads, router, writes
 from crm_api.kit.db import ReadSession, WriteSession
 from crm_api.kit.listing import Filter, ListQuery, read_page
 from crm_api.kit.reply import created, no_content
@@ -69,10 +69,13 @@ async def donation_soft_credits_list(
     status_code=204,
 )
 async def donation_soft_credits_delete(
-    session: Annotated[WriteSession, writes("donations:write")], donation_id: UUID, soft_credit_id: UUID
+    session: Annotated[WriteSession, writes("donations:write")],
+    donation_id: UUID,
+    soft_credit_id: UUID,
+    expected: Annotated[int | None, IfMatch],
 ) -> Response:
     """Take a soft credit back."""
-    await service.remove_credit(session, donation_id, soft_credit_id)
+    await service.remove_credit(session, donation_id, soft_credit_id, expected=expected)
     return no_content()
 
 

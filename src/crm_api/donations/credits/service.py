@@ -17,6 +17,7 @@ from crm_api.kit import simple
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Conflict, Invalid, NotFound
+from crm_api.kit.updates import check_version
 
 _ORG: Any = bindparam("organization_id")
 _READ = ("id", "contact_id", "type", "origin", "version", "created_at", "updated_at")
@@ -110,9 +111,10 @@ async def add_credit(session: WriteSession, gift_id: UUID, body: SoftCreditCreat
     return to_read(row, gift)
 
 
-async def remove_credit(session: WriteSession, gift_id: UUID, credit_id: UUID) -> None:
+async def remove_credit(session: WriteSession, gift_id: UUID, credit_id: UUID, *, expected: int | None) -> None:
     """Take a soft credit back. One that a matching gift made goes with the match."""
     row = await get_credit(session, gift_id, credit_id)
+    check_version(row["version"], expected)
     if row["origin"] == "matching":
         said = "This credit follows from a matching gift: change the match, and the credit goes with it."
         raise Conflict(said, code="credit_of_match")

@@ -60,7 +60,6 @@ class DonationBatch(batch.Batch):
                         {
                             "op": "create",
                             "body": {
-                                "contact_id": "01938d6e-5a00-7000-8000-000000000001",
                                 "amount": {"amount": 50000, "currency": "UAH"},
                                 "method": "cheque",
                                 "method_details": {"cheque": {"number": "001542"}},

@@ -98,7 +98,7 @@ async def fail_refund(
     about = [entry for entry in await repository.entry_rows(session, gift_id) if entry["ref"] == ref]
     made = next((entry for entry in about if entry["kind"] == "refund"), None)
     if made is None:
-        raise Invalid.at("/refund_id", "no_such_refund", "refund_id must be the ref of a refund entry of this gift.")
+        raise NotFound.reference("refund_id")
     if any(entry["kind"] == "refund_failed" for entry in about):
         raise Conflict("This refund is recorded as failed already.", code="refund_failed_already")
     at = max(body.failed_at or session.now, made["occurred_at"])

@@ -158,7 +158,7 @@ async def donations_refund(
 
 
 @routes.post(
-    "/v1/donations/{donation_id}/refunds/failed",
+    "/v1/donations/{donation_id}/refund-failures",
     operation_id="donations_refund_failed",
     status_code=201,
     response_model=DonationRead,

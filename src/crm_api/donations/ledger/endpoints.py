@@ -42,6 +42,7 @@ def journal_to_read(row: RowLike) -> dict[str, Any]:
         "kind": row["kind"],
         "donation_id": row["gift_id"],
         "payout_id": row["payout_id"],
+        "pledge_id": row["pledge_id"],
         "journal_date": row["journal_date"],
         "relates_to": None if row["movement_date"] == row["journal_date"] else row["movement_date"],
         "debit_account": row["debit"],

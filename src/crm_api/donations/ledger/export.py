@@ -18,7 +18,7 @@ from crm_api.kit.sums import in_main_units
 
 COLUMNS = (
     "date", "journal_id", "kind", "account", "code", "name", "debit", "credit", "currency", "fund", "donation_id",
-    "payout_id", "relates_to",
+    "payout_id", "pledge_id", "relates_to",
 )  # fmt: skip
 _AT_ONCE = 5_000
 _PAGE = prepare(
@@ -57,7 +57,7 @@ def _lines(row: Row, chart: Chart) -> list[tuple[Any, ...]]:
         texts = (account, chart.code(account) or "", chart.name(account))
         found.append(
             (row["journal_date"], row["id"], row["kind"], *map(guard, texts), *sides, row["currency"],
-             guard(row["fund"] or ""), row["gift_id"] or "", row["payout_id"] or "", late)
+             guard(row["fund"] or ""), row["gift_id"] or "", row["payout_id"] or "", row["pledge_id"] or "", late)
         )  # fmt: skip
     return found
 

@@ -17,6 +17,7 @@ JOURNALS = Catalogue(
         Field("kind", "choice", _JOURNALS.kind, choices=JOURNAL_KINDS),
         Field("donation_id", "uuid", _JOURNALS.gift_id),
         Field("payout_id", "uuid", _JOURNALS.payout_id),
+        Field("pledge_id", "uuid", _JOURNALS.pledge_id),
         Field("fund_id", "uuid", _JOURNALS.fund_id),
         Field("currency", "text", _JOURNALS.currency),
         Field("journal_date", "date", _JOURNALS.journal_date, sortable=True),

@@ -12,14 +12,18 @@ from crm_api.donations.ledger.accounts import KINDS
 from crm_api.kit.personal import ACCOUNTING, retain
 from crm_api.kit.tables import APPEND_ONLY, day, instant, minor, number, one_of, refers, string, tenant_table, uid
 
-JOURNAL_KINDS = ("gift", "refund", "chargeback", "fee", "payout", "payout_fee", "pledge", "write_off")
+JOURNAL_KINDS = (
+    "gift", "refund", "chargeback", "fee", "payout", "payout_fee", "pledge", "pledge_payment", "pledge_canceled",
+    "write_off",
+)  # fmt: skip
 
 ledger_journals = tenant_table(
     "ledger_journals",
     string("kind"),
     uid("gift_id", null=True),
     uid("payout_id", null=True),
-    number("revision"),  # of the gift's or payout's books: counts up with every posting
+    uid("pledge_id", null=True),
+    number("revision"),  # of the gift's, payout's or pledge's books: counts up with every posting
     number("line"),  # place within that posting
     day("journal_date"),  # the day of the books, never in a period that was closed when it was posted
     day("movement_date"),  # the day of the money
@@ -34,6 +38,7 @@ ledger_journals = tenant_table(
     CheckConstraint("journal_date >= movement_date", name="dates"),
     refers("gift_id", "gifts"),
     refers("payout_id", "payouts"),
+    refers("pledge_id", "pledges"),
     refers("fund_id", "funds"),
     Index(
         "uq_ledger_journals__gift",
@@ -53,12 +58,21 @@ ledger_journals = tenant_table(
         unique=True,
         postgresql_where=text("payout_id IS NOT NULL"),
     ),
+    Index(
+        "uq_ledger_journals__pledge",
+        "organization_id",
+        "pledge_id",
+        "revision",
+        "line",
+        unique=True,
+        postgresql_where=text("pledge_id IS NOT NULL"),
+    ),
     Index("ix_ledger_journals__date", "organization_id", "journal_date", "id"),
     Index("ix_ledger_journals__debit", "organization_id", "debit", "journal_date"),
     Index("ix_ledger_journals__credit", "organization_id", "credit", "journal_date"),
     Index("ix_ledger_journals__fund", "organization_id", "fund_id", postgresql_where=text("fund_id IS NOT NULL")),
     privileges=APPEND_ONLY,
-    personal=retain("gift_id.contact_id", ground=ACCOUNTING, until="recorded_at"),
+    personal=retain("gift_id.contact_id", "pledge_id.contact_id", ground=ACCOUNTING, until="recorded_at"),
 )
 
 ledger_gifts = tenant_table(
@@ -83,6 +97,7 @@ ledger_accounts = tenant_table(
     instant("updated_at"),
     one_of("kind", KINDS),
     UniqueConstraint("organization_id", "account"),
+    Index("ix_ledger_accounts__account", "organization_id", "account", "id"),
 )
 
 ledger_periods = tenant_table(

@@ -96,6 +96,7 @@ def journal_of(line: Line, closed_through: date | None, currency: str, *, revisi
         "kind": line.kind,
         "gift_id": None,
         "payout_id": None,
+        "pledge_id": None,
         "revision": revision,
         "line": number,
         "journal_date": day,

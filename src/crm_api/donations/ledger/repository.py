@@ -101,18 +101,18 @@ _ACCOUNTS = f"""
         AND k.account = a.account)
     ON CONFLICT (organization_id, account) DO NOTHING"""
 _COLUMNS = (
-    "organization_id, id, kind, gift_id, payout_id, revision, line, journal_date, movement_date, debit, credit, "
-    "amount, currency, fund_id, recorded_at"
+    "organization_id, id, kind, gift_id, payout_id, pledge_id, revision, line, journal_date, movement_date, debit, "
+    "credit, amount, currency, fund_id, recorded_at"
 )
 _POST = prepare(
     text(
         f"""
         WITH lines AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(:lines) AS l(id uuid, kind text, gift_id uuid,
-            payout_id uuid, revision integer, line integer, journal_date date, movement_date date, debit text,
-            credit text, amount bigint, currency text, fund_id uuid)),
+            payout_id uuid, pledge_id uuid, revision integer, line integer, journal_date date, movement_date date,
+            debit text, credit text, amount bigint, currency text, fund_id uuid)),
         accounts AS ({_ACCOUNTS})
         INSERT INTO ledger_journals ({_COLUMNS})
-        SELECT :organization_id, l.id, l.kind, l.gift_id, l.payout_id, l.revision, l.line, l.journal_date,
+        SELECT :organization_id, l.id, l.kind, l.gift_id, l.payout_id, l.pledge_id, l.revision, l.line, l.journal_date,
             l.movement_date, l.debit, l.credit, l.amount, l.currency, l.fund_id, :now FROM lines l
         """
     )
@@ -184,7 +184,7 @@ _POST_PLAIN = prepare(
             WHERE m.organization_id = :organization_id AND m.gift_id = c.id AND c.plain),
         posted AS (
             INSERT INTO ledger_journals ({_COLUMNS})
-            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, c.revision + 1, l.line,
+            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, NULL, c.revision + 1, l.line,
                 greatest(l.day, {CLOSED} + 1), l.day, l.debit, l.credit, CAST(abs(l.amount) AS bigint), c.currency,
                 l.fund_id, :now
             FROM lines l JOIN claimed c ON c.id = l.gift_id

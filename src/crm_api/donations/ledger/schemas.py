@@ -82,6 +82,7 @@ class JournalRead(Output):
     kind: str
     donation_id: UUID | None
     payout_id: UUID | None
+    pledge_id: UUID | None
     journal_date: date
     relates_to: date | None
     debit_account: str
@@ -123,8 +124,8 @@ class TrialTotal(Output):
 
 
 class TrialFund(Output):
-    """What a fund has received in one currency: `net` is income less refunds, lost disputes and fees. A fund of null
-    stands for gifts without one."""
+    """What a fund has received in one currency: `net` is income less refunds, lost disputes and fees; `pledged` is what
+    is promised and not given yet, and in none of the others. A fund of null stands for gifts without one."""
 
     fund_id: UUID | None
     currency: str
@@ -132,6 +133,7 @@ class TrialFund(Output):
     refunds: Sum
     chargebacks: Sum
     fees: Sum
+    pledged: Sum
     net: Sum
 
 

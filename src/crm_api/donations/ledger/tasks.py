@@ -6,10 +6,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded, GiftsRestated
-from crm_api.donations.ledger import posting, repository
+from crm_api.donations.ledger import pledges, posting, repository
 from crm_api.donations.ledger.facts import LedgerBehind, LedgerProofAsked, LedgerProofDue, PayoutRecorded
 from crm_api.donations.ledger.payouts import matching
 from crm_api.donations.ledger.proofs import service as proofs
+from crm_api.donations.pledges.facts import PledgeChanged
 from crm_api.kit.db import WriteSession
 from crm_api.outbox.facts import HousekeepingDue, Job, Registry, Schedule, Subscriber
 from crm_api.outbox.service import emit
@@ -40,6 +41,12 @@ async def catch_up(session: WriteSession, job: Job) -> None:
         emit(session, LedgerBehind(after=last))
     else:
         await matching.match_open(session)
+        await pledges.post_behind(session)
+
+
+async def post_pledge(session: WriteSession, job: Job) -> None:
+    """Post what a pledge's books lack."""
+    await pledges.post_pledges(session, [UUID(job.payload["pledge_id"])])
 
 
 async def match_payout(session: WriteSession, job: Job) -> None:
@@ -66,6 +73,7 @@ def register(registry: Registry) -> None:
     """Subscribe to facts."""
     registry.subscribe(Subscriber("ledger.post_gift", (GiftRecorded, GiftChanged), handle=post_gift, wants=_has_money))
     registry.subscribe(Subscriber("ledger.catch_up", (GiftsRestated, LedgerBehind, HousekeepingDue), handle=catch_up))
+    registry.subscribe(Subscriber("ledger.post_pledge", (PledgeChanged,), handle=post_pledge))
     registry.subscribe(Subscriber("ledger.match_payout", (PayoutRecorded,), handle=match_payout))
     registry.subscribe(Subscriber("ledger.begin_proof", (LedgerProofDue,), handle=begin_proof))
     registry.subscribe(Subscriber("ledger.prove", (LedgerProofAsked,), handle=prove, on_dead=proof_gave_up))

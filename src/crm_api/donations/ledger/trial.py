@@ -27,8 +27,8 @@ _PAIRS = prepare(
     )
 )
 _FUND_SUMS = {
-    "income": "income", "in_kind_income": "income", "pledge_income": "income", "refunds": "refunds",
-    "chargebacks": "chargebacks", "write_offs": "chargebacks", "fees": "fees",
+    "income": "income", "in_kind_income": "income", "refunds": "refunds", "chargebacks": "chargebacks",
+    "fees": "fees", "pledge_income": "pledged", "write_offs": "pledged",
 }  # fmt: skip
 
 
@@ -75,13 +75,13 @@ async def trial_balance(session: ReadSession, as_of: date | None) -> dict[str, A
 def _funds(pairs: Iterable[Row]) -> list[dict[str, Any]]:
     """What each fund has received: the accounts of income and expense, by the fund of their journals."""
     sums: defaultdict[tuple[str, UUID | None], dict[str, int]] = defaultdict(
-        lambda: {"income": 0, "refunds": 0, "chargebacks": 0, "fees": 0}
+        lambda: {"income": 0, "refunds": 0, "chargebacks": 0, "fees": 0, "pledged": 0}
     )
     for row in pairs:
         for account, sign in ((row["debit"], 1), (row["credit"], -1)):
             name = _FUND_SUMS.get(kind_of(account))
             if name is not None:
-                own = sign if name != "income" else -sign  # income grows by credit, what is taken from it by debit
+                own = -sign if name in ("income", "pledged") else sign  # these grow by credit, what is taken by debit
                 sums[row["currency"], row["fund_id"]][name] += own * int(row["amount"])
     found = []
     for (currency, fund_id), parts in sorted(sums.items(), key=lambda one: (one[0][0], str(one[0][1]))):

@@ -214,12 +214,12 @@ async def patch_pledge(session: WriteSession, pledge_id: UUID, body: PledgePatch
     check_open(pledge, "changed")
     changes = {name: sent[name] for name in _PLAIN if name in sent}
     if "amount" in sent or "installments" in sent:
-        changes |= await _renegotiate(session, pledge, body)
+        pledge = await _renegotiate(session, pledge, body)
     record(session, "pledge.updated", "pledge", pledge_id, fields=sent)
     return await settle(session, pledge, changes)
 
 
-async def _renegotiate(session: WriteSession, pledge: Row, body: PledgePatch) -> dict[str, Any]:
+async def _renegotiate(session: WriteSession, pledge: Row, body: PledgePatch) -> Row:
     if pledge["amount"] is None:
         raise Invalid.at("/amount", "in_kind", "A pledge in kind has no amounts.")
     if body.installments is None:
@@ -229,12 +229,12 @@ async def _renegotiate(session: WriteSession, pledge: Row, body: PledgePatch) ->
     total = body.amount.amount if body.amount is not None else pledge["amount"]
     parts = _given(body.installments, total, pledge["currency"])
     # The figures must fit meanwhile: they are put together anew at once.
-    cleared = {"paid": 0, "written_off": 0, "amount": total}
-    await update_row(session, pledges, pledge["id"], cleared, expected=None)
+    cleared = {"paid": 0, "written_off": 0, "overpaid": 0, "amount": total}
+    renewed = await update_row(session, pledges, pledge["id"], cleared, expected=None)
     await session.execute(_DROP_INSTALLMENTS, pledge_id=pledge["id"])
     _add_installments(session, pledge["id"], parts)
     await session.flush()
-    return {"amount": total}
+    return renewed
 
 
 async def write_off(

@@ -9,7 +9,7 @@ from fastapi import Response
 
 from crm_api.donations.premiums import service
 from crm_api.donations.premiums.schemas import PremiumCreate, PremiumPage, PremiumRead
-from crm_api.idempotency.boundary import json_body, reads, router, writes
+from crm_api.idempotency.boundary import IfMatch, json_body, reads, router, writes
 from crm_api.kit.db import ReadSession, WriteSession
 from crm_api.kit.reply import created, no_content, reply
 
@@ -45,8 +45,11 @@ async def donation_premiums_list(
     "/v1/donations/{donation_id}/premiums/{premium_id}", operation_id="donation_premiums_delete", status_code=204
 )
 async def donation_premiums_delete(
-    session: Annotated[WriteSession, writes("donations:write")], donation_id: UUID, premium_id: UUID
+    session: Annotated[WriteSession, writes("donations:write")],
+    donation_id: UUID,
+    premium_id: UUID,
+    expected: Annotated[int | None, IfMatch],
 ) -> Response:
-    """Remove a premium that the donor did not get."""
-    await service.remove_premium(session, donation_id, premium_id)
+    """Remove a premium that the donor did not get. Premiums are part of the gift: `If-Match` takes its ETag."""
+    await service.remove_premium(session, donation_id, premium_id, expected=expected)
     return no_content()

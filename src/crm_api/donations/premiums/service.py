@@ -16,6 +16,7 @@ from crm_api.kit.db import ReadSession, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import MAX_MINOR
 from crm_api.kit.problems import Conflict, Invalid, NotFound
+from crm_api.kit.updates import check_version
 
 _ORG: Any = bindparam("organization_id")
 _MOST = 50
@@ -86,9 +87,10 @@ async def add_premium(session: WriteSession, gift_id: UUID, body: PremiumCreate)
     return to_read(row, gift["currency"])
 
 
-async def remove_premium(session: WriteSession, gift_id: UUID, premium_id: UUID) -> None:
-    """The donor did not get it after all."""
+async def remove_premium(session: WriteSession, gift_id: UUID, premium_id: UUID, *, expected: int | None) -> None:
+    """The donor did not get it after all. `expected`: the version of the gift, which premiums are part of."""
     gift = await evidence.lock_gift(session, gift_id)
+    check_version(gift["version"], expected)
     if await session.fetch_row(_DELETE, gift_id=gift_id, id=premium_id) is None:
         raise NotFound("There is no such premium.")
     value = sum(_value(one) for one in await session.fetch(_OF, gift_id=gift_id))

@@ -30,11 +30,12 @@ _CATCH_UP = timedelta(days=60)
 
 def to_read(row: RowLike) -> dict[str, Any]:
     """A run as the API shows it."""
-    names = ("id", "year", "state", "donors", "issued", "skipped", "reason", "finished_at", "version", "created_at",
+    names = ("id", "year", "state", "donors", "skipped", "reason", "finished_at", "version", "created_at",
              "updated_at")  # fmt: skip
     finished = row["state"] == "succeeded"
     return {
         **{name: row[name] for name in names},
+        "receipts": row["issued"],
         "progress": 1.0 if finished else round(min(row["done"] / max(row["donors"], 1), 0.999), 3),
         "totals": [{"amount": {"amount": one["amount"], "currency": one["currency"]}} for one in row["totals"]],
     }

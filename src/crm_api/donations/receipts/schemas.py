@@ -251,7 +251,7 @@ class AnnualRunRead(Versioned):
     state: str
     progress: float
     donors: int
-    issued: int
+    receipts: int
     skipped: int
     totals: list[AnnualRunTotal]
     reason: str | None

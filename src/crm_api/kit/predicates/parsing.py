@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, get_args
-from uuid import UUID
 
-from crm_api.kit.money import CURRENCIES, MAX_MINOR
 from crm_api.kit.predicates.catalogue import Attribute, Kind, Source, Sources
-from crm_api.kit.predicates.nodes import Aggregate, All, AnyOf, Node, Not, Operator, Related, Relative, Span, Test, Unit
+from crm_api.kit.predicates.nodes import Aggregate, All, AnyOf, Node, Not, Operator, Related, Test
+from crm_api.kit.predicates.values import (
+    Wrong,
+    birthday_of,
+    boolean_of,
+    day_of,
+    decimal_of,
+    each,
+    integer_of,
+    moment_of,
+    money_of,
+    span_of,
+    text_of,
+    uuid_of,
+)
 from crm_api.kit.problems import FieldError, Invalid
 
 DEEPEST = 8
 MOST_NODES = 100
 MOST_RELATED = 20
 MOST_VALUES = 500
-_LONGEST_SPAN = 40_000
 _ORDER: tuple[Operator, ...] = ("gt", "gte", "lt", "lte", "between")
 OPERATORS: dict[Kind, tuple[Operator, ...]] = {
     "text": ("eq", "ne", "in", "not_in", "starts_with", "is_null"),
@@ -43,14 +52,6 @@ AGGREGATES: dict[Kind, tuple[Aggregate, ...]] = {
     "instant": ("min", "max"),
 }
 _COMPARING: tuple[Operator, ...] = ("eq", "ne", "gt", "gte", "lt", "lte")
-
-
-class _Wrong(Exception):
-    """What is wrong, at a pointer below the one being read."""
-
-    def __init__(self, code: str, detail: str, below: str = "") -> None:
-        super().__init__(detail)
-        self.code, self.below = code, below
 
 
 class Reader:
@@ -129,7 +130,7 @@ class Reader:
             return self._no(f"{pointer}/value", "missing", "Say what to compare with.")
         try:
             value = self._compared(attribute, operator, raw["value"])
-        except _Wrong as wrong:
+        except Wrong as wrong:
             return self._no(f"{pointer}/value{wrong.below}", wrong.code, str(wrong))
         return Test(source, attribute, operator, value, name)
 
@@ -174,10 +175,10 @@ class Reader:
         value: Any = None
         try:
             if attribute is None:
-                value = _integer(raw_value)
+                value = integer_of(raw_value)
             elif len(self.errors) == before:
                 value = self._compared(attribute, operator, raw_value)
-        except _Wrong as wrong:
+        except Wrong as wrong:
             self._no(f"{pointer}/value{wrong.below}", wrong.code, str(wrong))
         if len(self.errors) > before or aggregate is None:
             return None
@@ -204,33 +205,33 @@ class Reader:
     def _compared(self, attribute: Attribute, operator: Operator, raw: Any) -> Any:
         if operator == "is_null":
             if not isinstance(raw, bool):
-                raise _Wrong("not_a_boolean", "is_null takes true or false.")
+                raise Wrong("not_a_boolean", "is_null takes true or false.")
             return raw
         if operator in {"within_last", "within_next"}:
-            return _span(raw)
+            return span_of(raw)
         one = self._one(attribute)
         if operator in {"in", "not_in"}:
             if not isinstance(raw, list) or not 1 <= len(raw) <= MOST_VALUES:
-                raise _Wrong("not_a_list", f"{operator} takes a list of 1 to {MOST_VALUES} values.")
-            return tuple(_each(one, item, k) for k, item in enumerate(raw))
+                raise Wrong("not_a_list", f"{operator} takes a list of 1 to {MOST_VALUES} values.")
+            return tuple(each(one, item, k) for k, item in enumerate(raw))
         if operator == "between":
             if not isinstance(raw, list) or len(raw) != 2:
-                raise _Wrong("not_a_pair", "between takes a list of two values, both included.")
-            ends = tuple(_each(one, item, k) for k, item in enumerate(raw))
+                raise Wrong("not_a_pair", "between takes a list of two values, both included.")
+            ends = tuple(each(one, item, k) for k, item in enumerate(raw))
             if len({isinstance(end, datetime) for end in ends}) > 1:
-                raise _Wrong("mixed_ends", "Take two days or two instants.")
+                raise Wrong("mixed_ends", "Take two days or two instants.")
             return ends
         return one(raw)
 
     def _one(self, attribute: Attribute) -> Callable[[Any], Any]:
         kind = attribute.kind
         if kind == "money":
-            return lambda raw: _money(raw, self._currency if attribute.currency is None else None)
+            return lambda raw: money_of(raw, self._currency if attribute.currency is None else None)
         simple: dict[Kind, Callable[[Any], Any]] = {
-            "integer": _integer, "decimal": _decimal, "boolean": _boolean, "uuid": _uuid, "date": _day,
-            "instant": _moment, "birthday": _month_day,
+            "integer": integer_of, "decimal": decimal_of, "boolean": boolean_of, "uuid": uuid_of, "date": day_of,
+            "instant": moment_of, "birthday": birthday_of,
         }  # fmt: skip
-        return simple.get(kind) or (lambda raw: _text(raw, attribute))
+        return simple.get(kind) or (lambda raw: text_of(raw, attribute))
 
 
 def parse(
@@ -268,143 +269,3 @@ def _unknown(name: Any, known: Collection[str]) -> str:
     near = get_close_matches(name, list(known), n=1) if isinstance(name, str) and len(name) <= 100 else []
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"{hint}GET /v1/segments/fields lists what can be asked about."
-
-
-def _each(one: Callable[[Any], Any], item: Any, place: int) -> Any:
-    try:
-        return one(item)
-    except _Wrong as wrong:
-        raise _Wrong(wrong.code, str(wrong), f"/{place}{wrong.below}") from None
-
-
-def _text(raw: Any, attribute: Attribute) -> str:
-    if not isinstance(raw, str) or not 1 <= len(raw) <= 500 or "\x00" in raw:
-        raise _Wrong("not_a_text", "Takes a text of 1 to 500 characters.")
-    try:
-        raw.encode()
-    except UnicodeEncodeError:
-        raise _Wrong("not_a_text", "This is not well-formed text.") from None
-    if attribute.choices and raw not in attribute.choices:
-        raise _Wrong("unknown_choice", f"Takes one of {', '.join(attribute.choices)}.")
-    try:
-        return attribute.normalize(raw)
-    except ValueError as error:
-        raise _Wrong("invalid", f"This {error}.") from None
-
-
-def _integer(raw: Any) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or abs(raw) > MAX_MINOR:
-        raise _Wrong("not_an_integer", "Takes a whole number.")
-    return raw
-
-
-def _decimal(raw: Any) -> Decimal:
-    if isinstance(raw, bool) or not isinstance(raw, int | str) or len(str(raw)) > 40:
-        raise _Wrong("not_a_number", "Takes a number, as a decimal text such as 12.5.")
-    try:
-        found = Decimal(raw)
-    except InvalidOperation:
-        raise _Wrong("not_a_number", "Takes a number, as a decimal text such as 12.5.") from None
-    if not found.is_finite() or abs(found.adjusted()) > 30:
-        raise _Wrong("not_a_number", "Takes a finite number.")
-    return found
-
-
-def _boolean(raw: Any) -> bool:
-    if not isinstance(raw, bool):
-        raise _Wrong("not_a_boolean", "Takes true or false.")
-    return raw
-
-
-def _uuid(raw: Any) -> UUID:
-    try:
-        return UUID(raw)
-    except (ValueError, TypeError, AttributeError):
-        raise _Wrong("not_a_uuid", "Takes an id.") from None
-
-
-def _money(raw: Any, currency: str | None) -> tuple[int, str]:
-    if not isinstance(raw, dict) or set(raw) != {"amount", "currency"}:
-        raise _Wrong("not_money", 'Takes money such as {"amount": 50000, "currency": "UAH"}, in minor units.')
-    amount = raw["amount"]
-    if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= MAX_MINOR:
-        raise _Wrong("not_an_amount", "Takes minor units from 0 to 2^53-1.", "/amount")
-    if raw["currency"] not in CURRENCIES:
-        raise _Wrong("unknown_currency", "Takes an ISO 4217 code such as UAH.", "/currency")
-    if currency is not None and raw["currency"] != currency:
-        raise _Wrong("currency_mismatch", f"This figure is in {currency}.", "/currency")
-    return amount, raw["currency"]
-
-
-def _span(raw: Any) -> Span:
-    if isinstance(raw, dict) and len(raw) == 1:
-        ((unit, count),) = raw.items()
-        if (
-            unit in get_args(Unit)
-            and isinstance(count, int)
-            and not isinstance(count, bool)
-            and 0 <= count <= _LONGEST_SPAN
-        ):
-            return Span(count, unit)
-    raise _Wrong("not_a_span", 'Takes a length of time such as {"days": 180}; units are days, weeks, months, years.')
-
-
-def _day(raw: Any) -> date | Relative:
-    if isinstance(raw, dict):
-        return _relative(raw)
-    if isinstance(raw, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", raw):
-        try:
-            found = date.fromisoformat(raw)
-        except ValueError:
-            found = None
-        if found is not None and 1 < found.year < 9999:
-            return found
-    raise _Wrong("not_a_date", 'Takes a date such as 2026-11-22, or one that moves: {"ago": {"days": 30}}.')
-
-
-def _relative(raw: Mapping[str, Any]) -> Relative:
-    if set(raw) == {"ago"}:
-        return Relative(_at("ago", _span, raw))
-    if set(raw) == {"ahead"}:
-        return Relative(_at("ahead", _span, raw), ahead=True)
-    if "start_of" in raw and set(raw) <= {"start_of", "back"}:
-        if raw["start_of"] not in {"month", "quarter", "year", "fiscal_year"}:
-            raise _Wrong("unknown_period", "start_of takes month, quarter, year or fiscal_year.", "/start_of")
-        back = raw.get("back", 0)
-        if isinstance(back, bool) or not isinstance(back, int) or not 0 <= back <= 400:
-            raise _Wrong("not_an_integer", "back takes a whole number of periods from 0 to 400.", "/back")
-        return Relative(start_of=raw["start_of"], back=back)
-    raise _Wrong(
-        "not_a_date", 'A moving day is {"ago": {"days": 30}}, {"ahead": …} or {"start_of": "year", "back": 1}.'
-    )
-
-
-def _at(name: str, read: Callable[[Any], Any], raw: Mapping[str, Any]) -> Any:
-    try:
-        return read(raw[name])
-    except _Wrong as wrong:
-        raise _Wrong(wrong.code, str(wrong), f"/{name}{wrong.below}") from None
-
-
-def _moment(raw: Any) -> datetime | date | Relative:
-    """An instant, or a day: days are compared as days of the organization's time zone."""
-    if isinstance(raw, str) and "T" in raw:
-        try:
-            found = datetime.fromisoformat(raw)
-        except ValueError:
-            found = None
-        if found is not None and found.tzinfo is not None and 1 < found.year < 9998:
-            return found
-        raise _Wrong("not_an_instant", "Takes an instant with a zone, such as 2026-11-22T09:00:00Z, or a date.")
-    return _day(raw)
-
-
-def _month_day(raw: Any) -> str:
-    if isinstance(raw, str) and re.fullmatch(r"\d\d-\d\d", raw):
-        try:
-            date.fromisoformat(f"2000-{raw}")
-        except ValueError:
-            pass
-        else:
-            return raw
-    raise _Wrong("not_a_birthday", "Takes a month and a day, such as 05-17.")

@@ -67,8 +67,8 @@ def marks_of(vault: Vault, organization_id: UUID, address: str | None, email: st
 async def check(session: WriteSession, policy: Policy, connection_id: UUID, marks: Marks, *, publishable: bool) -> None:
     """429 with the time to wait where a limit is used up. A secret key is a server's: it asks for many donors, so
     neither it nor its address is counted."""
-    now, limits = clock.utc_now(), policy.limits
     await session.fetch(_LOCK, scope=f"{session.organization_id}:checkouts:{connection_id}")
+    now, limits = clock.utc_now(), policy.limits  # once whoever was before us has been counted
     row = await session.fetch_row(
         _FULL,
         actor=session.actor.id,

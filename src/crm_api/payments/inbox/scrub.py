@@ -21,6 +21,9 @@ _CODES = frozenset(
         "usage", "billing_scheme", "recurring_type", "funding", "brand", "cancellation_reason",
         "action", "err_code", "errCode", "paytype", "paymentMethod", "paymentSystem", "payment_system",
         "transactionStatus", "order_status", "response_status", "tran_type",
+        "event", "event_type", "resource_type", "currency_code", "raw_currency_code", "state", "intent", "rel",
+        "outcome_code", "tenure_type", "interval_unit", "donation_type", "frequency", "frequency_unit",
+        "payment_method", "method", "provider",
     ]
 )  # fmt: skip
 """Members whose text is a code of the provider's."""
@@ -28,6 +31,7 @@ _WHO = frozenset(
     [
         "customer", "customer_account", "client_reference_id", "client_secret", "fingerprint",
         "cardToken", "card_token", "recToken", "rectoken", "walletId", "ip",
+        "donor", "payer", "subscriber", "payer_id", "supporter_id", "contact_id", "custom_id",
         "phone", "email", "sender_phone", "sender_email", "sender_cell_phone", "sender_account",
     ]
 )  # fmt: skip
@@ -36,6 +40,8 @@ _REFS = frozenset(
     [
         "invoiceId", "reference", "extRef", "orderReference", "order_id", "parent_order_id", "payment_id",
         "merchantAccount", "merchant_id", "public_key", "account",
+        "id", "refund_id", "dispute_id", "plan_id", "sale_id", "capture_id", "billing_agreement_id",
+        "seller_transaction_id", "stripe_charge_id", "paypal_transaction_id", "campaign_code", "fund_code",
     ]
 )  # fmt: skip
 """Members whose text names a payment, an order or our own account, whatever it looks like."""
@@ -43,16 +49,26 @@ _NUMBERS = frozenset(
     [
         "amount", "refund_amount", "refundAmount", "reversal_amount", "receiver_commission", "fee",
         "err_code", "errCode", "response_code", "create_date", "end_date", "version",
+        "value", "total", "quantity", "amount_refunded", "converted_amount", "processing_fee",
     ]
 )  # fmt: skip
 """Members whose numbers may be printed as text."""
-_TIMES = frozenset(["createdDate", "modifiedDate", "order_time"])
+_TIMES = frozenset(
+    [
+        "createdDate", "modifiedDate", "order_time", "timestamp", "time",
+        "create_time", "update_time", "status_update_time", "start_time", "next_billing_time",
+        "donation_date", "started_at", "last_donation_date", "next_donation_date", "next_processing_date",
+        "purchased_at", "refunded_at", "transacted_at", "created_at", "updated_at", "failed_at", "ended_at",
+        "next_date",
+    ]
+)  # fmt: skip
 _OWN_WORDS = frozenset(
     ["metadata", "custom_fields", "shipping", "billing_details", "customer_details", "receipt_email"]
 )
 """Members that people and programs write what they like into."""
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,40}")
-_REF = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_REF = re.compile(r"(?!cus_)[A-Za-z0-9_.:-]{1,128}")
+_LINK = re.compile(r"https://[a-z.-]*paypal\.com/v[0-9]/[A-Za-z0-9/_-]{1,200}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,12})?")
 _TIME = re.compile(r"[0-9][0-9:.TZ+ -]{7,39}")
 _DEEPEST = 60
@@ -117,6 +133,7 @@ def _stays(text: str, name: str) -> bool:
         or (name in _REFS and _REF.fullmatch(text))
         or (name in _NUMBERS and _NUMBER.fullmatch(text))
         or (name in _TIMES and _TIME.fullmatch(text))
+        or (name == "href" and _LINK.fullmatch(text))
     )
 
 

@@ -145,6 +145,10 @@ class DonorboxProvider(BaseProvider):
         first, *others = found
         return replace(first, also=tuple(others))
 
+    def lists(self, account: Account) -> bool:
+        """With the credentials of the API."""
+        return bool(account.get("login") and account.get("api_key"))
+
     async def list_payments(
         self, client: httpx.AsyncClient, account: Account, since: datetime, until: datetime, cursor: str | None
     ) -> ListedPage:
@@ -280,6 +284,7 @@ def _plan(item: dict[str, Any], received_at: datetime) -> Interpretation:
     last, started = moment(item.get("last_donation_date")), moment(item.get("started_at"))
     stated_at = max(moment_ for moment_ in (received_at, last, started) if moment_ is not None)
     over = status in ("canceled", "completed")
+    whole = amount is not None and unit is not None
     return Interpretation(
         plan=PlanOutcome(
             ref=subject,
@@ -290,9 +295,9 @@ def _plan(item: dict[str, Any], received_at: datetime) -> Interpretation:
             frequency_interval=interval,
             customer_ref=mark(at(item, "donor", "id")),
             started_at=started,
-            next_date=None if over else day(item.get("next_donation_date")),
+            next_date=day(item.get("next_donation_date")) if whole and not over else None,
             ended_at=stated_at if over else None,
-            whole=amount is not None and unit is not None,
+            whole=whole,
         )
     )
 

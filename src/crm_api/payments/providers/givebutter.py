@@ -204,6 +204,7 @@ def _plan(data: dict[str, Any], change: str, stated_at: datetime, *, announced: 
     amount = _money(data.get("amount"), data.get("currency") or "USD", announced=announced)
     unit, interval = _RHYTHMS.get(word(data.get("frequency")) or "", (None, None))
     over = status in ("canceled", "completed")
+    whole = amount is not None and unit is not None
     return Interpretation(
         plan=PlanOutcome(
             ref=subject,
@@ -213,9 +214,9 @@ def _plan(data: dict[str, Any], change: str, stated_at: datetime, *, announced: 
             frequency_unit=unit,
             frequency_interval=interval,
             started_at=moment(data.get("start_at")) or moment(data.get("created_at")),
-            next_date=None if over else day(data.get("next_bill_date")),
+            next_date=day(data.get("next_bill_date")) if whole and not over else None,
             ended_at=stated_at if over else None,
-            whole=amount is not None and unit is not None,
+            whole=whole,
         )
     )
 

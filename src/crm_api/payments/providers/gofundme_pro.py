@@ -198,6 +198,7 @@ def _plan(data: dict[str, Any], received_at: datetime) -> Interpretation:
     changed = [moment(data.get(name)) for name in ("updated_at", "failed_at", "canceled_at", "ended_at")]
     stated_at = max((one for one in changed if one is not None), default=received_at)
     over = status in ("canceled", "completed")
+    whole = amount is not None and unit is not None
     return Interpretation(
         plan=PlanOutcome(
             ref=subject,
@@ -208,9 +209,9 @@ def _plan(data: dict[str, Any], received_at: datetime) -> Interpretation:
             frequency_interval=interval,
             customer_ref=mark(data.get("supporter_id")),
             started_at=moment(data.get("started_at")),
-            next_date=None if over else day(data.get("next_processing_date")),
+            next_date=day(data.get("next_processing_date")) if whole and not over else None,
             ended_at=stated_at if over else None,
-            whole=amount is not None and unit is not None,
+            whole=whole,
         )
     )
 

@@ -107,7 +107,7 @@ class MonobankPersonalProvider(BaseProvider):
             raise Refused("token_missing", "Add the personal token to the connection: only it reads the statement.")
         from crm_api.payments.providers.gateway_api import answered
 
-        begin, end = _span(since, until, cursor)
+        begin, end, after = _span(since, until, cursor)
         path = f"/personal/statement/{account.get('account') or '0'}/{int(begin.timestamp())}/{int(end.timestamp())}"
         response = await client.get(path, headers={"X-Token": account["token"]})
         rows = answered(response)
@@ -116,8 +116,8 @@ class MonobankPersonalProvider(BaseProvider):
         items = tuple(one for row in rows if (one := gateway.listed(_row(row))) is not None)
         oldest = seconds(at(rows[-1], "time")) if len(rows) >= _FULL_PAGE else None
         if oldest is not None and begin < oldest < end:
-            return ListedPage(items, f"{int(begin.timestamp())}-{int(oldest.timestamp())}")
-        return ListedPage(items, f"{int(end.timestamp())}-" if end < until else None)
+            return ListedPage(items, "-".join(str(int(one.timestamp())) for one in (begin, oldest, after)))
+        return ListedPage(items, str(int(after.timestamp())) if after < until else None)
 
     def sample(self, event_type: str, *, now: datetime, seed: str) -> dict[str, Any]:
         """A top-up, or something paid from the same account."""
@@ -149,7 +149,7 @@ class MonobankPersonalProvider(BaseProvider):
 
 
 def _row(item: Any) -> Interpretation:
-    """A row of a statement. A row that is an acquiring invoice's money names that invoice."""
+    """A row of a statement. One that is the money of an acquiring invoice names that invoice: it is the same gift."""
     row = mapping(item)
     subject, moment = label(row.get("id")), seconds(row.get("time"))
     number, currency = decimal(row.get("amount")), by_number(row.get("currencyCode"))
@@ -163,15 +163,16 @@ def _row(item: Any) -> Interpretation:
     if amount is None:
         return ignore("bad_amount")
     invoice = label(row.get("invoiceId"))
+    twins = (f"monobank:{invoice}",) if invoice else ()
     return Interpretation(
         PaymentOutcome(
-            refs=(subject,),
+            refs=(subject, *twins),
             entries=(gateway.charge(subject, moment, amount.amount),),
             occurred_at=moment,
             creates=True,
             amount=amount,
             method="bank_transfer",
-            twins=(f"monobank:{invoice}",) if invoice else (),
+            twins=twins,
             needs_matching=True,
             hint=_hint(row),
         )
@@ -185,12 +186,14 @@ def _hint(row: dict[str, Any]) -> str | None:
     return " · ".join(dict.fromkeys(part for part in said if part)) or None
 
 
-def _span(since: datetime, until: datetime, cursor: str | None) -> tuple[datetime, datetime]:
-    """What to ask for next: ``begin-`` is the next month, ``begin-end`` the older part of a page that was cut off."""
-    first, _, last = (cursor or "").partition("-")
-    begin = from_unix(int(first)) if first else since
-    end = min(begin + _WINDOW, until)
-    return begin, min(end, from_unix(int(last))) if last else end
+def _span(since: datetime, until: datetime, cursor: str | None) -> tuple[datetime, datetime, datetime]:
+    """What to ask for next, from when to when, and where the month after it begins. A cursor is where a month begins,
+    or these three for the older part of a page that was cut off."""
+    times = [from_unix(int(part)) for part in cursor.split("-")] if cursor else [since]
+    if len(times) == 3:
+        return times[0], times[1], times[2]
+    end = min(times[0] + _WINDOW, until)
+    return times[0], end, end
 
 
 _SAMPLES = {"StatementItem": 1, "StatementItem.outgoing": -1}

@@ -151,6 +151,10 @@ class WayforpayProvider(BaseProvider):
 
         return await wayforpay_api.fetch_payment(client, credentials, ref, self.interpret)
 
+    def offers(self, account: Account) -> bool:
+        """Pages are made for a domain."""
+        return bool(account.get("merchant_domain"))
+
     async def create_checkout(self, client: httpx.AsyncClient, account: Account, order: CheckoutOrder) -> CheckoutLink:
         """A payment page (service ``wayforpay_pay``). WayForPay refuses a second one for the same order."""
         from crm_api.payments.providers import wayforpay_api

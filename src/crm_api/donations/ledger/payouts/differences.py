@@ -32,7 +32,8 @@ _ITEMS = prepare(
         """
     )
 )
-# Of connections whose payouts are recorded here, and since the first of them: older gifts were paid out before.
+# Of connections whose payouts are recorded here, from the oldest gift on that the first of them brought: those before
+# it were paid out before.
 _UNPAID = prepare(
     text(
         """
@@ -41,13 +42,17 @@ _UNPAID = prepare(
                 g.fee AS our_fee, g.currency AS our_currency, g.received_at, count(*) OVER () AS total,
                 row_number() OVER (ORDER BY g.received_at, g.id) AS place
             FROM (
-                SELECT p.connection_id, min(p.arrived_on) AS since FROM payouts p
+                SELECT DISTINCT ON (p.connection_id) p.connection_id, coalesce((
+                    SELECT min(f.gift_date) FROM payout_items i JOIN gifts f
+                        ON f.organization_id = i.organization_id AND f.id = i.gift_id
+                    WHERE i.organization_id = :organization_id AND i.payout_id = p.id), p.arrived_on) AS since
+                FROM payouts p
                 WHERE p.organization_id = :organization_id AND p.state <> 'canceled'
                     AND (CAST(:connection_id AS uuid) IS NULL OR p.connection_id = CAST(:connection_id AS uuid))
-                GROUP BY 1) c
+                ORDER BY p.connection_id, p.arrived_on, p.id) c
             JOIN gifts g ON g.organization_id = :organization_id AND g.connection_id = c.connection_id
             WHERE g.status NOT IN ('pending', 'failed', 'canceled') AND g.received_at < :before
-                AND g.gift_date >= c.since - CAST(:after_days AS integer)
+                AND g.gift_date >= c.since
                 AND NOT EXISTS (
                     SELECT 1 FROM payout_items i WHERE i.organization_id = :organization_id AND i.gift_id = g.id
                         AND i.kind = 'payment')) d
@@ -61,7 +66,7 @@ async def differences(session: ReadSession, connection_id: UUID | None, after_da
     """Items that do not fit their gifts, and gifts that no payout has brought `after_days` days after they came."""
     rows = await session.fetch(_ITEMS, kinds=_KINDS, connection_id=connection_id, most=LISTED)
     before = session.now - timedelta(days=after_days)
-    rows += await session.fetch(_UNPAID, connection_id=connection_id, before=before, after_days=after_days, most=LISTED)
+    rows += await session.fetch(_UNPAID, connection_id=connection_id, before=before, most=LISTED)
     counts = {row["kind"]: row["total"] for row in rows}
     return {
         "after_days": after_days,

@@ -11,7 +11,12 @@ from fastapi import Response
 from crm_api.donations.ledger.models import ledger_periods
 from crm_api.donations.ledger.periods import service
 from crm_api.donations.ledger.periods.fields import PERIODS
-from crm_api.donations.ledger.periods.schemas import PeriodClose, PeriodPage, PeriodRead, PeriodReopen
+from crm_api.donations.ledger.periods.schemas import (
+    LedgerPeriodClose,
+    LedgerPeriodPage,
+    LedgerPeriodRead,
+    LedgerPeriodReopen,
+)
 from crm_api.idempotency.boundary import json_body, list_query, reads, router, writes
 from crm_api.kit import simple
 from crm_api.kit.db import ReadSession, WriteSession
@@ -21,16 +26,19 @@ from crm_api.kit.reply import created, reply
 routes = router("ledger")
 
 
-@routes.post("/v1/ledger/periods", operation_id="ledger_periods_close", status_code=201, response_model=PeriodRead)
+@routes.post(
+    "/v1/ledger/periods", operation_id="ledger_periods_close", status_code=201, response_model=LedgerPeriodRead
+)
 async def ledger_periods_close(
-    session: Annotated[WriteSession, writes("ledger:write")], body: Annotated[PeriodClose, json_body(PeriodClose)]
+    session: Annotated[WriteSession, writes("ledger:write")],
+    body: Annotated[LedgerPeriodClose, json_body(LedgerPeriodClose)],
 ) -> Response:
     """Close the books up to and with a day. What comes later for those days is posted on the first open one."""
     period = await service.close_period(session, body)
     return created(period, f"/v1/ledger/periods/{period['id']}")
 
 
-@routes.get("/v1/ledger/periods", operation_id="ledger_periods_list", response_model=PeriodPage)
+@routes.get("/v1/ledger/periods", operation_id="ledger_periods_list", response_model=LedgerPeriodPage)
 async def ledger_periods_list(
     session: Annotated[ReadSession, reads("ledger:read")], query: Annotated[ListQuery, list_query(PERIODS)]
 ) -> Response:
@@ -38,19 +46,23 @@ async def ledger_periods_list(
     return await read_page(session, PERIODS, query, partial(simple.to_read, ledger_periods))
 
 
-@routes.get("/v1/ledger/periods/{period_id}", operation_id="ledger_periods_get", response_model=PeriodRead)
-async def ledger_periods_get(session: Annotated[ReadSession, reads("ledger:read")], period_id: UUID) -> Response:
+@routes.get("/v1/ledger/periods/{ledger_period_id}", operation_id="ledger_periods_get", response_model=LedgerPeriodRead)
+async def ledger_periods_get(session: Annotated[ReadSession, reads("ledger:read")], ledger_period_id: UUID) -> Response:
     """One closing."""
-    period = await service.get_period(session, period_id)
+    period = await service.get_period(session, ledger_period_id)
     return reply(period, version=period["version"])
 
 
-@routes.post("/v1/ledger/periods/{period_id}/reopen", operation_id="ledger_periods_reopen", response_model=PeriodRead)
+@routes.post(
+    "/v1/ledger/periods/{ledger_period_id}/reopen",
+    operation_id="ledger_periods_reopen",
+    response_model=LedgerPeriodRead,
+)
 async def ledger_periods_reopen(
     session: Annotated[WriteSession, writes("ledger:write")],
-    period_id: UUID,
-    body: Annotated[PeriodReopen, json_body(PeriodReopen)],
+    ledger_period_id: UUID,
+    body: Annotated[LedgerPeriodReopen, json_body(LedgerPeriodReopen)],
 ) -> Response:
-    """Open the newest closed period again, with a reason that the audit keeps."""
-    period = await service.reopen_period(session, period_id, body)
+    """Open a closed period and every later one again, with a reason that the audit keeps."""
+    period = await service.reopen_period(session, ledger_period_id, body)
     return reply(period, version=period["version"])

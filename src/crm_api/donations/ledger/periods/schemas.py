@@ -12,7 +12,7 @@ from crm_api.kit.schemas import VISIBLE, Input, Output, Versioned
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=VISIBLE)]
 
 
-class PeriodClose(Input):
+class LedgerPeriodClose(Input):
     """Close the books up to and with a day that is over."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"through": "2025-12-31"}]})
@@ -20,7 +20,7 @@ class PeriodClose(Input):
     through: date
 
 
-class PeriodReopen(Input):
+class LedgerPeriodReopen(Input):
     """Open a closed period again."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The auditor asked for a correction."}]})
@@ -28,7 +28,7 @@ class PeriodReopen(Input):
     reason: Reason
 
 
-class PeriodRead(Versioned):
+class LedgerPeriodRead(Versioned):
     """A closing of the books up to and with `through`. While it is `closed`, nothing is posted on a day in it."""
 
     through: date
@@ -38,10 +38,10 @@ class PeriodRead(Versioned):
     reopened_at: datetime | None
 
 
-class PeriodPage(Output):
+class LedgerPeriodPage(Output):
     """A page of closings."""
 
-    data: list[PeriodRead]
+    data: list[LedgerPeriodRead]
     has_more: bool
     next_cursor: str | None
     total: int | None = None

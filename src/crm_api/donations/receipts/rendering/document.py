@@ -202,8 +202,7 @@ def _wide(sheet: Sheet, label: str, value: str) -> None:
 
 def _closing(sheet: Sheet, content: Content) -> None:
     for paragraph in filter(None, map(clean, content.legal_text.split("\n"))):
-        sheet.need(min(sheet.height(paragraph, sheet.width, 9), 60))
-        sheet.y = sheet.write(paragraph, size=9) + 1.5
+        sheet.y = sheet.write(paragraph, size=9, flowing=True) + 1.5
     if content.signatory_name:
         sheet.need(28)
         sheet.y += 14

@@ -253,9 +253,11 @@ class Sheet:
         bold: bool = False,
         end: bool = False,
         centred: bool = False,
+        flowing: bool = False,
         grey: int = 0,
     ) -> float:
-        """A text in a box, at the side where lines begin, at their `end` or `centred`; where the next line would be."""
+        """A text in a box, at the side where lines begin, at their `end` or `centred`; where the next line would be.
+        A `flowing` one goes on on the next page where this one ends."""
         box = self.width - start if width is None else width
         left = self.place(start, box)
         y = self.y
@@ -263,6 +265,10 @@ class Sheet:
         share = 0.5 if centred else 1.0 if self.rtl != end else 0.0
         for paragraph in text.split("\n"):
             for line in self._wrapped(paragraph, box, size, bold=bold):
+                if flowing and y + self._leading(size) > self.pdf.h - self.bottom:
+                    self.add_page()
+                    y = self.y
+                    self.pdf.set_text_color(grey)
                 self._put(line, left, y, box, size, bold=bold, share=share)
                 y += self._leading(size)
         return y

@@ -208,6 +208,7 @@ def _given_back(event: RefundEvent | DisputeEvent) -> Interpretation:
 def _plan(event: PlanEvent) -> Interpretation:
     body, at_ = event.data, _second(event.timestamp)
     over = body.status in ("canceled", "completed")
+    whole = body.amount is not None and body.frequency_unit is not None
     return Interpretation(
         plan=PlanOutcome(
             ref=body.plan_id,
@@ -218,9 +219,9 @@ def _plan(event: PlanEvent) -> Interpretation:
             frequency_interval=body.frequency_interval if body.frequency_unit else None,
             customer_ref=body.payer_id,
             started_at=body.started_at,
-            next_date=None if over else body.next_date,
+            next_date=body.next_date if whole and not over else None,
             ended_at=(body.ended_at or at_) if over else None,
-            whole=body.amount is not None and body.frequency_unit is not None,
+            whole=whole,
         )
     )
 

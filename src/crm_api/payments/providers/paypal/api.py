@@ -146,7 +146,7 @@ class PayPalApi:
         found, now = await self.get(f"/v1/billing/subscriptions/{agreement}?fields=plan")
         if not found:
             return []
-        return [self._plan(found, now), with_payer(sale, payer(found.get("subscriber")), now)]
+        return [self._plan(found, now), with_payer(sale, payer(found.get("subscriber")), now, agreement)]
 
     async def plan(self, agreement: str) -> list[Interpretation]:
         """A plan with its terms, which events leave out."""

@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 
 from crm_api.donations.gifts.balances import Entry
 from crm_api.kit.clock import rfc3339
-from crm_api.payments.abilities import Listed, ListedPage
+from crm_api.payments.abilities import Listed, ListedPage, Refused
 from crm_api.payments.provider import Interpretation, Payer, PaymentOutcome
 from crm_api.payments.providers.exact import moment, word
-from crm_api.payments.providers.paypal.api import Interpret, PayPalApi
+from crm_api.payments.providers.paypal.api import Denied, Interpret, PayPalApi
 from crm_api.payments.providers.paypal.payers import payer
 from crm_api.payments.providers.paypal.reading import amount_of, ours, paypal_id
 from crm_api.payments.providers.stripe.reading import at, mapping, sequence, statement_key
@@ -52,7 +52,12 @@ async def list_payments(
         "page_size": str(_PAGE),
         "page": str(page),
     }
-    found, _ = await api.get(f"/v1/reporting/transactions?{urlencode(query)}")
+    try:
+        status, found, _ = await api.call("GET", f"/v1/reporting/transactions?{urlencode(query)}")
+    except Denied:
+        raise Refused("credentials", "PayPal does not accept client_id and client_secret") from None
+    if status != 200:  # an empty list would say that nothing was paid
+        raise Refused(word(found.get("name")) or f"http_{status}", "allow the REST app to search transactions")
     rows = [mapping(one) for one in sequence(found.get("transaction_details"))]
     pages = found.get("total_pages")
     following = None

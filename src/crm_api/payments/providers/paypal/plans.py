@@ -66,6 +66,7 @@ def subscription(event: Event) -> Interpretation:
     status, stated_at = _status(event), _stated_at(event)
     amount, unit, interval = _terms(obj)
     ended = moment(obj.get("status_update_time")) or stated_at
+    whole = amount is not None and unit is not None
     return Interpretation(
         plan=PlanOutcome(
             ref=subject,
@@ -76,9 +77,9 @@ def subscription(event: Event) -> Interpretation:
             frequency_interval=interval,
             customer_ref=paypal_id(at(obj, "subscriber", "payer_id")),
             started_at=moment(obj.get("start_time")) or moment(obj.get("create_time")),
-            next_date=None if status in _ENDED else day(at(obj, "billing_info", "next_billing_time")),
+            next_date=day(at(obj, "billing_info", "next_billing_time")) if whole and status not in _ENDED else None,
             ended_at=ended if status in _ENDED else None,
-            whole=amount is not None and unit is not None,
+            whole=whole,
         )
     )
 

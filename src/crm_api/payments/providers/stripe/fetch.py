@@ -60,7 +60,7 @@ class StripeApi:
         elif kind is not None:
             found.append(self._read(kind, obj, now))
         if charge:
-            found += [self._read_charge(charge, now), *await self._disputes(charge)]
+            found += [self._read_charge(charge, now), *await self._after(charge)]
         return found
 
     async def _charge(self, ref: str) -> list[Interpretation]:
@@ -70,7 +70,7 @@ class StripeApi:
             return []
         intent = ident(obj.get("payment_intent"))
         found = await self._invoice_of(intent) if intent and _REF.fullmatch(intent) else []
-        return [*found, self._read_charge(obj, now), *await self._disputes(obj)]
+        return [*found, self._read_charge(obj, now), *await self._after(obj)]
 
     async def _invoice(self, ref: str) -> list[Interpretation]:
         """The invoice, if it was paid: an open one may be trying right now, and its events will tell."""
@@ -90,14 +90,20 @@ class StripeApi:
                 return [*await self._invoice(invoice), self._read("invoice_payment.paid", item, _made(item) or now)]
         return []
 
-    async def _disputes(self, charge: dict[str, Any]) -> list[Interpretation]:
-        """How the charge's disputes stand, where it ever had one."""
+    async def _after(self, charge: dict[str, Any]) -> list[Interpretation]:
+        """How the refunds and disputes of a charge stand. A refund that failed in the end shows nowhere else."""
         name = ident(charge)
-        if charge.get("disputed") is not True or name is None:
+        if name is None or charge.get("status") != "succeeded":
             return []
-        listed, now = await self.read("/v1/disputes", ("charge", name), ("limit", "100"))
+        found = await self._all_of("/v1/refunds", "refund.updated", name)
+        if charge.get("disputed") is True:
+            found += await self._all_of("/v1/disputes", "charge.dispute.updated", name)
+        return found
+
+    async def _all_of(self, path: str, kind: str, charge: str) -> list[Interpretation]:
+        listed, now = await self.read(path, ("charge", charge), ("limit", "100"))
         known = [item for item in sequence(at(listed, "data")) if isinstance(item, dict)]
-        return [self._read("charge.dispute.updated", item, now) for item in known]
+        return [self._read(kind, item, now) for item in known]
 
     async def _session(self, ref: str) -> list[Interpretation]:
         """The checkout session, if it was completed; else nobody has tried to pay with it."""
