@@ -62,6 +62,10 @@ def _changes() -> None:
             "kind IN ('upgrade', 'downgrade', 'change', 'pause', 'resume', 'skip', 'cancel', 'reactivate', 'complete')",
             name=op.f("ck_recurring_plan_changes__kind"),
         ),
+        sa.CheckConstraint(
+            "status IN ('pending', 'active', 'past_due', 'paused', 'canceled', 'completed')",
+            name=op.f("ck_recurring_plan_changes__status"),
+        ),
         _key(table, "plan_id", "recurring_plans"),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["organizations.id"], name=op.f("fk_recurring_plan_changes__organization_id")

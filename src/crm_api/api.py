@@ -55,6 +55,7 @@ from crm_api.payments.reconciliation import endpoints as reconciliations
 from crm_api.pipelines import endpoints as pipelines
 from crm_api.pipelines.deals import endpoints as deals
 from crm_api.reports.donations import endpoints as donation_reports
+from crm_api.reports.giving import endpoints as giving_reports
 from crm_api.scoring import endpoints as scoring
 from crm_api.segmentation import endpoints as segments
 from crm_api.tasks import endpoints as tasks
@@ -90,6 +91,7 @@ ROUTERS = (
     ledger_proofs.routes,
     payouts.routes,
     donation_reports.routes,
+    giving_reports.routes,
     recurring.routes,
     pledges.routes,
     dunning.routes,

@@ -69,6 +69,25 @@ async def _database(settings: Settings) -> list[Finding]:
         await database.close()
 
 
+# A role that is not there is null here: both answers are.
+_LIMITED = """
+    SELECT pg_has_role(current_user, r.oid, 'SET') AS takes, pg_has_role(current_user, r.oid, 'USAGE') AS has
+    FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname = 'crm_limited'
+"""
+
+
+def _limits(row: asyncpg.Record) -> Finding:
+    """Whether callers that teams limit can be served, and nobody else is limited by mistake."""
+    what = "limited role"
+    if not row["takes"]:
+        words = "the service cannot take the role crm_limited, so callers limited to teams fail; run `crm-api migrate`"
+        return Finding(what, False, words)
+    if row["has"]:
+        words = "the service has the role crm_limited always, so nobody sees anything; grant it WITH INHERIT FALSE"
+        return Finding(what, False, words)
+    return Finding(what, True, "callers limited to teams are held by row-level security")
+
+
 async def _inside(database: Database) -> list[Finding]:
     from crm_api.guard import _ROLE
 
@@ -76,6 +95,7 @@ async def _inside(database: Database) -> list[Finding]:
         version = int(await connection.fetchval("SHOW server_version_num")) // 10000
         role = await connection.fetchrow(_ROLE)
         migrated = await connection.fetchval("SELECT to_regclass('public.organizations') IS NOT NULL")
+        limited = migrated and await connection.fetchrow(_LIMITED)
         granted = migrated and await connection.fetchval("SELECT has_table_privilege('organizations', 'SELECT')")
     findings = [Finding("DATABASE_URL", True, f"Postgres {version} answers")]
     if version < 16:
@@ -89,6 +109,7 @@ async def _inside(database: Database) -> list[Finding]:
     else:
         words = "in place" if granted else "the service role may not read it; run `crm-api migrate`"
         findings.append(Finding("schema", bool(granted), words))
+        findings.append(_limits(limited))
     return findings
 
 

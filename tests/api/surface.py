@@ -16,10 +16,15 @@ from uuid import UUID
 from crm_api.app import create_app
 from crm_api.audit.sealing import seal_next
 from crm_api.contacts.consents.unsubscribe import Ticket, make_token
-from crm_api.kit import clock
+from crm_api.donations.recurring.models import recurring_periods
+from crm_api.kit import clock, http
 from crm_api.kit.crypto import Vault
+from crm_api.kit.ids import new_id
+from crm_api.payments.dunning.models import charge_attempts
 from crm_api.settings import Settings
-from tests.support.world import World
+from tests.support.fake_stripe import API_KEY, stripe_of_this_process
+from tests.support.stripe_events import stripe_event
+from tests.support.world import COMMON_SERVICES, World
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "stripe"
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -229,7 +234,7 @@ async def plant_segments(world: World, contact_id: str) -> dict[str, str]:
 async def plant_team(world: World, contact_id: str, member_id: str, key_id: str) -> str:
     """A branch with a member, a key and a contact."""
     team = await world.post("/v1/teams", {"name": "Planted branch"})
-    await world.put(f"/v1/teams/{team['id']}/people", {"member_ids": [member_id], "key_ids": [key_id]})
+    await world.put(f"/v1/teams/{team['id']}/members", {"member_ids": [member_id], "key_ids": [key_id]})
     await world.put(f"/v1/contacts/{contact_id}/teams", {"team_ids": [team["id"]]})
     return str(team["id"])
 
@@ -295,6 +300,39 @@ async def _plant_batches(world: World) -> dict[str, str]:
     return {**ids, "donations_cancel.donation_id": pending["id"]}
 
 
+async def plant_promises(world: World, contact_id: str, gift_id: str) -> dict[str, str]:
+    """A plan with a change and a period, a charge of another that nobody knows about, a policy, a pledge in parts."""
+    terms = {"contact_id": contact_id, "method": "manual", "amount": {"amount": 900, "currency": "USD"}}
+    plan = await world.post("/v1/recurring-plans", terms)
+    await world.patch(f"/v1/recurring-plans/{plan['id']}", {"amount": {"amount": 1000, "currency": "USD"}})
+    period = await world.post(f"/v1/recurring-plans/{plan['id']}/payments", {"donation_id": gift_id}, expect=200)
+    await world.put("/v1/dunning-policy", {"late_days": 12})
+    now = clock.utc_now()
+    charged = await world.post("/v1/recurring-plans", terms)
+    row = {"plan_id": UUID(charged["id"]), "amount": 900, "currency": "USD", "version": 1, "created_at": now}
+    ids = {"period_id": new_id(), "attempt_id": new_id()}
+    async with world.database.write(world.tenant) as session:
+        due = {"due_on": clock.local_date(now, "UTC"), "state": "unknown", "attempts": 1, "updated_at": now}
+        session.later(recurring_periods, id=ids["period_id"], **row, **due)
+        sent = {"number": 1, "state": "unknown", "looks": 1, "sent_at": now, "updated_at": now}
+        connection = {"connection_id": UUID(await world.stripe_connection())}
+        session.later(charge_attempts, id=ids["attempt_id"], period_id=ids["period_id"], **row, **sent, **connection)
+    parts = {"count": 3, "start_date": "2026-12-31"}
+    promise = {"contact_id": contact_id, "amount": {"amount": 9000, "currency": "USD"}, "schedule": parts}
+    pledge = await world.post("/v1/pledges", promise)
+    await world.post(f"/v1/pledges/{pledge['id']}/payments", {"donation_id": gift_id}, expect=200)
+    (_, part, _) = (await world.get(f"/v1/pledges/{pledge['id']}/installments"))["data"]
+    write_off = {"reason": "Криза", "installment_id": part["id"]}
+    await world.post(f"/v1/pledges/{pledge['id']}/write-off", write_off, expect=200)
+    return {
+        "plan_id": plan["id"],
+        "period_id": period["id"],
+        "attempt_id": str(ids["attempt_id"]),
+        "pledge_id": pledge["id"],
+        "installment_id": part["id"],
+    }
+
+
 async def plant_intake(world: World) -> dict[str, str]:
     """A form, a bot that listens at the planted address, and what somebody wrote to it."""
     form = await world.post("/v1/intake-sources", {"kind": "form", "name": "Help us"})
@@ -335,6 +373,33 @@ async def plant_ledger(world: World) -> dict[str, str]:
         "payout_id": made[0]["id"],
         "payouts_cancel.payout_id": made[1]["id"],
         "proof_id": proof["id"],
+    }
+
+
+async def plant_payments(world: World, contact_id: str) -> dict[str, str]:
+    """A connection that makes pages and lists payments, one of each of these; a payment under way; payments of nobody,
+    and a rule to match them."""
+    COMMON_SERVICES["stripe"] = stripe_of_this_process()
+    http.configure({**world.settings.service_urls, **COMMON_SERVICES})
+    keys = {"webhook_secret": "whsec_of_pages", "api_key": API_KEY}
+    able = await world.post("/v1/payment-connections", {"provider": "stripe", "name": "Pages", "credentials": keys})
+    example = component("CheckoutCreate")["examples"][0]
+    checkout = await world.post("/v1/donations/checkout", example)
+    listed = await world.post(
+        f"/v1/payment-connections/{able['id']}/reconciliations",
+        component("ReconciliationCreate")["examples"][0],
+        expect=202,
+    )
+    nobodys: dict[str, Any] = {"customer": None, "receipt_email": None, "metadata": {}}
+    await world.stripe_sends(stripe_event("payment_intent.processing", seed="planted", **nobodys))
+    rule = {"name": "Planted", "kind": "code", "value": "D-2002", "contact_id": contact_id}
+    verbs = ("match", "dismiss", "suggest")
+    return {
+        "checkout_id": checkout["id"],
+        "payment_connections_reconcile.connection_id": able["id"],
+        "reconciliation_id": listed["id"],
+        "rule_id": (await world.post("/v1/payment-match-rules", rule))["id"],
+        **{f"payments_unmatched_{verb}.donation_id": (await world.donation(None))["id"] for verb in verbs},
     }
 
 
@@ -402,17 +467,21 @@ async def plant(world: World) -> Planted:
     gifts = await plant_gifts(world, contact["id"], circles["to_contact_id"], fund["id"])
     transfers = await plant_transfers(world)
     intake = await plant_intake(world)
+    promises = await plant_promises(world, contact["id"], gift["id"])
     receipts = await plant_receipts(world, contact["id"])
     ledger = await plant_ledger(world)
     segments = await plant_segments(world, contact["id"])
+    payments = await plant_payments(world, contact["id"])
     await world.drain()
     async with world.database.write(world.tenant) as session:
         await seal_next(session, through=clock.utc_now())  # nothing of this organization is open
     ids = {
         **intake,
+        **promises,
         **receipts,
         **ledger,
         **segments,
+        **payments,
         **duplicates,
         **circles,
         **gifts,
@@ -447,7 +516,6 @@ async def plant(world: World) -> Planted:
         ("event_id", "/v1/payments/inbox"),
         ("job_id", "/v1/jobs"),
         ("message_id", "/v1/messages"),
-        ("plan_id", "/v1/recurring-plans"),
         ("audit_event_id", "/v1/audit-events"),
     ):
         ids[name] = (await world.get(path))["data"][0]["id"]

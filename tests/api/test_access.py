@@ -97,8 +97,9 @@ async def test_a_publishable_key_reads_nothing(planted: Planted) -> None:
     world = planted.world
     made = await _key(world, ["donations:intend"], kind="publishable")
     assert made["key"].startswith("crm_pub_")
+    may_intend = {"donations_checkout_create", "donations_checkouts_get"}  # what it may see: tests/payments/test_checkout
     for operation in operations():
-        if operation.scope is not None:
+        if operation.scope is not None and operation.id not in may_intend:
             answer = await send(
                 world, operation.method, planted.url(operation), headers=_bearer(made["key"]), authorized=False
             )

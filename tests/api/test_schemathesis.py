@@ -177,6 +177,55 @@ def _obey_of_transfers(operation: str, body: dict[str, Any]) -> None:
                 body.pop(name, None)  # of that source's kind
 
 
+def _obey_of_payments(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of checkouts, reconciliations and match rules have to obey."""
+    if operation == "donations_checkout_create":
+        small = {"amount": {"amount": 2500, "currency": "USD"}, "donor_covered_fee": None, "every": None}
+        named = dict.fromkeys(("connection_id", "donor", "fund_code", "campaign_code", "appeal_id"))
+        urls = {"success_url": "https://example.org/", "cancel_url": "https://example.org/"}
+        body |= {"provider": "stripe", **small, **named, **urls}
+    elif operation == "checkout_settings_replace":
+        # as they are: whoever sends a page after this one is held to them
+        body |= {"allowed_origins": [], "minimum": [], "limits": {"per_email_per_hour": 10_000}}
+    elif operation == "payment_connections_reconcile":
+        body |= {"since": "2026-11-01T00:00:00Z", "until": "2026-11-22T00:00:00Z"}
+    elif operation in {"payment_match_rules_create", "payment_match_rules_update"}:
+        if operation.endswith("create") or "value" in body:
+            body["value"] = "D-2002"
+        if operation.endswith("create"):
+            body |= {"kind": "code", "fund_id": str(uuid4())}
+        else:
+            for name in ("contact_id", "campaign_id", "fund_id"):
+                body.pop(name, None)  # one of them has to stay
+
+
+def _obey_of_promises(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of regular gifts, dunning and pledges have to obey: dates after others, one currency, what rises."""
+    if operation == "recurring_plans_create":
+        body |= {"method": "manual", "connection_id": None, "card": None, "start_date": None, "end_date": None}
+    elif operation == "recurring_plans_update":
+        for name in ("card", "anchor_day", "end_date"):
+            body.pop(name, None)  # of that plan's kind
+    elif operation == "recurring_plans_pause":
+        body["resume_on"] = None
+    elif operation == "recurring_plans_reactivate":
+        body |= {"card": None, "retry": False}
+    elif operation == "recurring_plans_pay":
+        body |= {"donation_id": str(uuid4()), "due_on": None}
+    elif operation == "dunning_policy_replace":
+        for one in (body.get("rules") or {}).values():
+            if isinstance(one, dict):
+                one |= {name: sorted(set(one[name])) for name in ("retry_days", "letters") if name in one}
+    elif operation == "pledges_create" and body.get("kind", "money") == "money":
+        money = {"amount": 9000, "currency": "USD"}
+        body |= {"amount": money, "due_date": "2026-12-01", "installments": None, "schedule": None}
+    elif operation == "pledges_update":
+        body.pop("amount", None)
+        body.pop("installments", None)  # in the pledge's currency, and adding up
+    elif operation == "pledge_payments_create":
+        body |= {"donation_id": str(uuid4()), "amount": None}
+
+
 def _obey_of_books(operation: str, body: dict[str, Any]) -> None:
     """What bodies of payouts and of the chart of accounts have to obey: one currency, amounts that add up to money."""
     if operation == "ledger_accounts_put":
@@ -227,6 +276,8 @@ def _obey_body(operation: str, body: dict[str, Any]) -> None:
     _obey_of_contacts(operation, body)
     _obey_of_transfers(operation, body)
     _obey_of_gifts(operation, body)
+    _obey_of_payments(operation, body)
+    _obey_of_promises(operation, body)
     _obey_of_books(operation, body)
     if operation == "api_keys_create":
         body |= {"kind": "secret", "scopes": ["contacts:read"]}

@@ -59,7 +59,7 @@ async def _personal(planted: Planted) -> tuple[set[str], set[str]]:
             ids |= {str(row["id"])} if "id" in table.c else set()
             ids |= {str(row["contact_id"])} if row.get("contact_id") else set()
             texts |= {word for name in tagged for word in _texts(row[name])}
-    said = set()
+    said = _texts(await planted.world.get("/v1/organization"))
     for name in SETTINGS:  # what is printed on everybody's receipt is no secret of one
         said |= {word for row in await _rows(session, load_models().tables[name]) for word in _texts(dict(row))}
     return ids, {word for word in texts - said if len(word) >= 6 and not _CODE.fullmatch(word)}

@@ -26,7 +26,7 @@ MODES = ("force_custom_plan", "force_generic_plan")
 RANGES = {
     "ix_interaction_participants__timeline", "ix_gifts__timeline", "ix_recurring_plans__timeline",
     "ix_messages__timeline", "ix_deals__timeline", "ix_tasks__contact", "ix_donor_status_changes__timeline",
-    "ix_consent_events__contact", "ix_documents__timeline", "ix_merges__survivor",
+    "ix_consent_events__contact", "ix_documents__timeline", "ix_merges__survivor", "ix_pledges__contact",
 }  # fmt: skip
 
 
@@ -60,6 +60,8 @@ async def _fill(owner: asyncpg.Connection, world: World, contact: UUID) -> None:
         f"'en', 'suppressed', at, at FROM touches",
         f"INSERT INTO recurring_plans (organization_id, id, contact_id, status, status_at, created_at, updated_at) "
         f"SELECT {org}, {ident}, contact_id, 'active', at, at, at FROM touches",
+        f"INSERT INTO pledges (organization_id, id, contact_id, kind, status, description, pledged_on, created_at, "
+        f"updated_at) SELECT {org}, {ident}, contact_id, 'in_kind', 'active', 'x', at::date, at, at FROM touches",
         f"INSERT INTO donor_status_changes (organization_id, id, contact_id, status, rules_version, as_of, changed_at) "
         f"SELECT {org}, {ident}, contact_id, 'lapsed', 1, at::date, at FROM touches",
         f"INSERT INTO consent_events (organization_id, id, contact_id, status, legal_basis, source, recorded_by_kind, "

@@ -9,7 +9,8 @@ import pytest
 
 from tests.docs.reading import MORE, Unreadable, expected_json, read_guide
 from tests.docs.running import Different, Story
-from tests.support.world import World
+from tests.support.fake_stripe import stripe_of_this_process
+from tests.support.world import COMMON_SERVICES, World
 
 ROOT = Path(__file__).parents[2]
 GUIDES = [ROOT / "README.md", *sorted(set((ROOT / "docs" / "guides").glob("*.md")) - {ROOT / "docs/guides/README.md"})]
@@ -22,6 +23,7 @@ MakeWorld = Callable[..., Awaitable[World]]
 async def test_the_examples_run(path: Path, make_world: MakeWorld) -> None:
     guide = read_guide(path)
     assert guide.requests or guide.not_run or path.name in _WITHOUT_REQUESTS, "no example of it is run"
+    COMMON_SERVICES["stripe"] = stripe_of_this_process()
     await Story(guide, await make_world(**guide.world)).tell()
 
 

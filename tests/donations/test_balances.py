@@ -313,8 +313,8 @@ def entries_of_one_gift(draw: st.DrawFn, kinds: tuple[EntryKind, ...] = (*TOLD, 
             status = draw(st.sampled_from(("open", "inquiry", "won", "lost")))
             made = entry("dispute", second, amount, ref=ref, status=status, reason=reason)
         elif kind == "reversal":
-            status = draw(st.sampled_from((None, "succeeded", "canceled")))
-            made = entry("reversal", second, amount, ref=ref, status=status, reason=reason)
+            word = draw(st.sampled_from((None, "succeeded", "canceled")))
+            made = entry("reversal", second, amount, ref=ref, status=word, reason=reason)
         elif kind == "adjustment":
             made = entry("adjustment", second, draw(st.none() | st.integers(-9, 9)), made=draw(st.none() | SECONDS))
         else:

@@ -40,7 +40,7 @@ async def test_everything_a_gift_can_say(world: World) -> None:
     appeal = await world.post(
         "/v1/appeals", {"campaign_id": campaign["id"], "code": "letter", "name": "Letter", "channel": "mail"}
     )
-    said = {
+    said: dict[str, Any] = {
         "method": "cheque",
         "method_details": {"cheque": {"number": "001542", "dated_on": "2026-11-20"}},
         "donor_covered_fee": usd(75),
@@ -132,8 +132,8 @@ async def test_the_right_amount_is_an_adjustment(world: World) -> None:
 
 async def test_the_right_day_brings_the_right_rate(world: World) -> None:
     for day, rate in (("2026-01-10", "1.10"), ("2026-02-10", "1.20")):
-        rate = {"source_currency": "EUR", "target_currency": "USD", "rate": rate, "rate_date": day}
-        await world.post("/v1/exchange-rates", rate)
+        known = {"source_currency": "EUR", "target_currency": "USD", "rate": rate, "rate_date": day}
+        await world.post("/v1/exchange-rates", known)
     gift = await world.donation(None, 1000, "EUR", received_at="2026-02-20T09:00:00Z")
     assert gift["base_amount"] == usd(1200)
     earlier = {"received_at": "2026-01-20T09:00:00Z"}

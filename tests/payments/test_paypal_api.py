@@ -13,7 +13,7 @@ import pytest
 
 from crm_api.kit import http
 from crm_api.kit.money import Money
-from crm_api.payments.abilities import CheckoutOrder, ListsPayments, OffersCheckout, Refused
+from crm_api.payments.abilities import CheckoutOrder, Listed, ListsPayments, OffersCheckout, Refused
 from crm_api.payments.outside import OUTSIDE
 from crm_api.payments.provider import FollowUp
 from crm_api.payments.providers import PROVIDERS, service_of
@@ -221,7 +221,8 @@ async def test_the_list_of_payments_with_what_was_given_back(outside: FakePlatfo
     ]
     elsewhere = sample("PAYMENT.CAPTURE.COMPLETED", id="3CELSEWHERE")["resource"]
     outside.objects["/v2/payments/captures/3CELSEWHERE"] = elsewhere
-    found, cursor = [], None
+    found: list[Listed] = []
+    cursor = None
     async with http.client("paypal") as client:
         while True:
             page = await PROVIDER.list_payments(
@@ -250,3 +251,26 @@ async def test_the_list_of_payments_with_what_was_given_back(outside: FakePlatfo
     assert first is not None
     assert (first.payer.email, first.refs) == ("p1@example.org", ("TX1",))
     assert len([path for path in outside.paths() if path == "/v1/reporting/transactions"]) == 2 + 1
+
+
+async def test_a_checkout_of_ours_ends_in_one_gift_whatever_paypal_says_first(
+    paypal: tuple[World, str], outside: FakePlatform
+) -> None:
+    world, connection = paypal
+    body = {
+        "connection_id": connection,
+        "amount": {"amount": 2550, "currency": "EUR"},
+        "donor": {"email": "ada@example.org", "name": "Ada Byron"},
+        "success_url": "https://fund.example/thanks",
+        "cancel_url": "https://fund.example/again",
+    }
+    page = await world.post("/v1/donations/checkout", body)
+    assert page["url"].startswith("https://www.sandbox.paypal.com/checkoutnow?token=")
+    (path,) = [path for path in outside.objects if path.startswith("/v2/checkout/orders/")]
+    outside.objects[path]["status"] = "APPROVED"
+    await send(paypal, {**sample("CHECKOUT.ORDER.APPROVED"), "resource": outside.objects[path]})
+    (gift,) = (await world.get("/v1/donations"))["data"]
+    assert (gift["id"], gift["status"]) == (page["donation_id"], "succeeded")
+    assert gift["provider_payment_id"] == f"3C{path.rpartition('/')[2][2:]}"
+    assert (await world.get(f"/v1/donations/checkouts/{page['id']}"))["status"] == "succeeded"
+    assert (await world.get("/v1/contacts", params={"include_total": "true"}))["total"] == 1

@@ -184,11 +184,10 @@ def test_the_terms_of_a_plan_where_they_are_there() -> None:
     assert found.whole
     assert found.next_date == date(2026, 5, 4)
     assert not plan("BILLING.SUBSCRIPTION.UPDATED").whole
-    for broken in (
-        {"frequency": {}},
-        {"pricing_scheme": {}},
-        {"frequency": {"interval_unit": "MONTH", "interval_count": 0}},
-    ):
+    nothing: dict[str, Any] = {"frequency": {}}
+    never = {"frequency": {"interval_unit": "MONTH", "interval_count": 0}}
+    without: dict[str, Any] = {"pricing_scheme": {}}
+    for broken in (nothing, never, without):
         assert not plan("BILLING.SUBSCRIPTION.UPDATED", plan={"billing_cycles": [{**cycle, **broken}]}).whole
 
 

@@ -86,7 +86,7 @@ async def test_the_signature_is_over_the_raw_bytes_and_our_own_webhook(outside: 
 async def test_headers_that_are_not_as_they_should_be(
     headers: dict[str, str], code: str, outside: FakePlatform
 ) -> None:
-    assert await refused(paypal_delivery(EVENT, **headers)) == code
+    assert await refused(paypal_delivery(EVENT, headers=headers)) == code
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_paypal_is_asked_with_the_event_byte_for_byte(outside: FakePlatfor
     body = json.dumps(EVENT, indent=2).encode()
     questions: list[dict[str, Any]] = []
     outside.verdicts = lambda question: questions.append(question) or True  # type: ignore[func-returns-value]
-    sent = paypal_delivery(body, **{"paypal-transmission-sig": "c2lnbmVk"})
+    sent = paypal_delivery(body, headers={"paypal-transmission-sig": "c2lnbmVk"})
     for _ in range(2):
         assert await refused(sent, accounts=[ASKED]) == ""
     assert body in questions[0]["raw"]

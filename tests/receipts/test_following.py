@@ -103,7 +103,7 @@ async def test_an_annual_run_goes_on_where_it_stopped(world: World, monkeypatch:
     assert (run["state"], run["progress"]) == ("queued", 0.0)
     said = await world.post("/v1/receipts/annual-runs", {"year": 2026}, expect=409)
     assert said["code"] == "already_exists"
-    await world.post("/v1/receipts/annual-runs", {"year": 2028}, expect=422)
+    await world.post("/v1/receipts/annual-runs", {"year": 2028}, expect=409)
     for _ in range(3):
         await world.drain()
         for job in await world.jobs(subscriber="receipts.annual_run", state="due"):

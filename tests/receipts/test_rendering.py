@@ -79,7 +79,8 @@ def test_what_is_written_can_be_read(language: str) -> None:
     reader = PdfReader(io.BytesIO(pdf))
     assert reader.metadata is not None
     assert reader.metadata.title == f"{WORDS[language]['donation']} 2026-000042"
-    assert reader.trailer["/Root"]["/Lang"] == language
+    root: Any = reader.trailer["/Root"]
+    assert root["/Lang"] == language
 
 
 def test_marks_of_receipts_that_do_not_hold() -> None:

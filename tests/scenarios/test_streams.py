@@ -76,9 +76,12 @@ LOSABLE = [number for number, sent in enumerate(STREAM) if sent.losable]
 def remember(stripe: FakeStripe, gateway: FakeGateway) -> None:
     """What the providers know in the end."""
     stripe.now = FAR
+    fees: dict[str, Any] = {}
     for sent in STREAM:
         if sent.provider == "stripe":
             obj = sent.event["data"]["object"]
+            if isinstance(obj.get("balance_transaction"), dict):
+                fees[obj["id"]] = obj["balance_transaction"]
             if obj["object"] == "invoice_payment":
                 stripe.invoice_payments.append(obj)
             stripe.knows({**stripe.objects.get(obj["id"], {}), **obj})
@@ -90,7 +93,8 @@ def remember(stripe: FakeStripe, gateway: FakeGateway) -> None:
                 one.get("charge") == obj["id"] for one in stripe.objects.values() if one["object"] == "dispute"
             )
             refunded = {"amount_refunded": FIRST} if disputed else {}  # the second refund failed in the end
-            stripe.knows({**obj, **refunded, "disputed": disputed})
+            fee = fees.get(obj["id"], obj["balance_transaction"])  # expanded, as the list asks for it
+            stripe.knows({**obj, **refunded, "disputed": disputed, "balance_transaction": fee})
     for obj in list(stripe.objects.values()):
         if obj["object"] == "payment_intent":
             charges = [one for one in stripe.objects.values() if one.get("payment_intent") == obj["id"]]

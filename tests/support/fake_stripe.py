@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-from tests.support.stripe_events import START
+from tests.support.stripe_events import START, stripe_event
 
 API_KEY = "sk_test_of_the_tests"
 _FOLDERS = {"payment_intents": "pi", "charges": "ch", "invoices": "in", "checkout/sessions": "cs"}
@@ -30,6 +32,8 @@ class FakeStripe:
     """What was sent with each idempotency key, and the session that it made."""
     refusal: str = ""
     """The code of a final no to the next session."""
+    any_key: bool = False
+    """Whether every key opens the account."""
     page_size: int = 100
     now: datetime = START
     """What Stripe's clock says."""
@@ -79,7 +83,7 @@ class FakeStripe:
         """Status and body for one request; `fields` of one that posts."""
         parts = urlsplit(target)
         self.asked.append(parts.path)
-        if headers.get("authorization") != f"Bearer {API_KEY}":
+        if not self.any_key and headers.get("authorization") != f"Bearer {API_KEY}":
             return 401, {"error": {"type": "invalid_request_error"}}
         if self.trouble:
             return self.trouble.pop(0), {"error": {"type": "api_error"}}
@@ -135,3 +139,41 @@ async def fake_stripe() -> AsyncIterator[FakeStripe]:
     finally:
         server.close()
         await server.wait_closed()
+
+
+def stripe_of_this_process() -> str:
+    """The address of a Stripe that every organization of this process may use: it makes pages, and lists one payment of
+    November 2026 that nobody was told of. Begun when first asked for, in a thread that ends with the process."""
+    if not _COMMON:
+        account = FakeStripe(any_key=True)
+        charge = stripe_event("charge.succeeded", seed="of this process", start=datetime(2026, 11, 10, 9, tzinfo=UTC))
+        account.knows(charge["data"]["object"])
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self, fields: dict[str, str] | None) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status, found = account.answer(self.path, headers, fields)
+                body = json.dumps(found).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self) -> None:
+                self._answer(None)
+
+            def do_POST(self) -> None:
+                sent = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+                self._answer(dict(parse_qsl(sent, keep_blank_values=True)))
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _COMMON.append(server)
+    return f"http://127.0.0.1:{_COMMON[0].server_port}"
+
+
+_COMMON: list[ThreadingHTTPServer] = []

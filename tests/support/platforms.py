@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ def paypal_delivery(
     webhook_id: str = PAYPAL["webhook_id"],
     signer: str = NAME,
     url: str = CERT_URL,
-    **headers: str,
+    headers: Mapping[str, str] | None = None,
 ) -> Delivery:
     """A delivery as PayPal makes it, signed with a key of the tests."""
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
@@ -92,7 +92,7 @@ def paypal_delivery(
     }
     message = read(sent, at).signed_by(webhook_id, body)
     signature = key(signer).sign(message, padding.PKCS1v15(), hashes.SHA256())
-    sent |= {"paypal-transmission-sig": base64.b64encode(signature).decode(), "paypal-cert-url": url, **headers}
+    sent |= {"paypal-transmission-sig": base64.b64encode(signature).decode(), "paypal-cert-url": url, **(headers or {})}
     return Delivery(body, {"content-type": "application/json", **sent})
 
 

@@ -30,6 +30,10 @@ SECRET_KEY = "a2V5LW9mLXRoZS10ZXN0cy1rZXktb2YtdGhlLXRlc3Rz"
 STRIPE_SECRET = "whsec_of_the_tests"
 
 
+COMMON_SERVICES: dict[str, str] = {}
+"""Outside services of this process that are there for every organization (`tests.api.surface.plant`)."""
+
+
 def make_settings(database_url: str, mail: Path, **changes: Any) -> Settings:
     """Settings of the tests: every answer is checked against its declared model."""
     Path(f"{mail}-files").mkdir(exist_ok=True)
@@ -47,6 +51,7 @@ def make_settings(database_url: str, mail: Path, **changes: Any) -> Settings:
         "rate_limit_burst": 100_000,
         "rate_limit_per_second": 100_000,
         "retry_url": "https://donate.example.org/again/{gift_id}",
+        "service_urls": dict(COMMON_SERVICES),
     }
     return Settings(_env_file=None, **{**values, **changes})
 

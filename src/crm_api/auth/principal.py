@@ -138,7 +138,7 @@ class Authenticator:
         self, row: Row, tenant: Tenant, kind: str, who: UUID, scopes: frozenset[str], expires_at: datetime | None
     ) -> Principal:
         limit = await limit_of(self._database, tenant, row, kind, who, scopes)
-        if limit is not None:
+        if limit is not None and limit.teams is not None:
             scopes -= WHOLE_SCOPES
         return Principal(tenant, kind, str(who), scopes, expires_at, limit)
 

@@ -31,7 +31,7 @@ from crm_api.kit.statements import Statement as Statement
 from crm_api.kit.statements import insert_sql, plain
 from crm_api.kit.statements import prepare as prepare
 from crm_api.kit.tables import metadata
-from crm_api.kit.trouble import NO_TEAM, REFUSALS, refused
+from crm_api.kit.trouble import REFUSALS, no_team, refused
 from crm_api.kit.trouble import Away as Away
 
 Row = asyncpg.Record
@@ -228,7 +228,7 @@ class WriteSession(ReadSession):
         for slot in sorted(deferred, key=lambda one: order[one.table.name]):
             sql = f"{insert_sql(((slot.table, slot.columns),), fenced=False)} /* limited */"
             if slot.table.name == limits.ROOT and limit.homeless:
-                raise problems.Forbidden(NO_TEAM, code="no_team")
+                raise no_team()
             try:
                 await connection.execute(sql, self.organization_id, orjson.dumps(slot.rows, default=plain).decode())
                 if slot.table.name == limits.ROOT and limit.home:

@@ -10,7 +10,7 @@ do not say enough declares a `RowLimit`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from hashlib import md5
@@ -84,6 +84,10 @@ class Limit:
     def homeless(self) -> bool:
         """Whether a contact that the caller added would be seen by nobody like it."""
         return self.teams is not None and not self.home and not self.unassigned
+
+    def hides(self, roles: Collection[str]) -> bool:
+        """Whether a contact with these roles is one that the caller does not see."""
+        return bool(roles) and set(roles) <= set(self.hidden_roles)
 
     def assigning(self, organization_id: UUID, contact_ids: Sequence[UUID]) -> str:
         """SQL that gives new contacts to the caller's own teams: the one thing written past the limit."""

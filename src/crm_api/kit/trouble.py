@@ -61,11 +61,14 @@ def in_words(error: BaseException) -> problems.Problem | None:
 
 REFUSALS = (asyncpg.IntegrityConstraintViolationError, asyncpg.InsufficientPrivilegeError)
 _POLICY = re.compile(r"\blimit_([a-z0-9_]+)")
-NO_TEAM = (
-    "You belong to no team, so nobody would see the contact you add. Ask an administrator to put you into one."
-)
+_NO_TEAM = "You belong to no team, so nobody would see the contact you add. Ask an administrator to put you into one."
 _NOBODYS = "You see the contacts of your teams only, so a record must name one of them. Send its contact_id."
 _ROLES = "A contact with these roles only is seen with the scope contacts:read_sensitive, so adding it needs it too."
+
+
+def no_team() -> problems.Problem:
+    """Why a limited caller without a team of its own cannot add a contact."""
+    return problems.Forbidden(_NO_TEAM, code="no_team")
 
 
 def refused(error: asyncpg.PostgresError) -> Exception:

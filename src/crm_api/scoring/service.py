@@ -13,11 +13,13 @@ from crm_api.kit.ids import new_id
 from crm_api.kit.problems import NotFound
 from crm_api.kit.schemas import money_or_none
 from crm_api.outbox.service import emit
-from crm_api.scoring import repository
+from crm_api.scoring import rebuilding, repository
 from crm_api.scoring.facts import DonorsRefreshed, DonorStatusChanged, ScoringRebuilt
 from crm_api.scoring.models import donor_status_changes
+from crm_api.scoring.profile import foreseen
+from crm_api.scoring.repository import Giving, Standing
 from crm_api.scoring.rfm import RfmBorders, borders_of, cell, values_of
-from crm_api.scoring.status import Reason, StatusResult, StatusRules, default_rules, evaluate
+from crm_api.scoring.status import Reason, StatusResult, StatusRules, evaluate
 from crm_api.scoring.summary import DonorSummary
 
 SMALL = 25
@@ -29,9 +31,9 @@ def today(session: ReadSession) -> date:
     return clock.local_date(session.now, session.tenant.timezone)
 
 
-def rules_of(session: ReadSession) -> StatusRules:
+async def rules_of(session: ReadSession) -> StatusRules:
     """The donor-status rules in force."""
-    return default_rules(session.tenant.currency)
+    return (await repository.standing(session, today(session))).rules
 
 
 async def refresh_donor(session: WriteSession, contact_id: UUID) -> None:
@@ -42,24 +44,27 @@ async def refresh_donor(session: WriteSession, contact_id: UUID) -> None:
     else:
         await repository.lock_all(session)
     await repository.lock_donor(session, contact_id)
-    rules = rules_of(session)
-    summary, live = await repository.summarize_donor(session, contact_id, as_of)
-    result = evaluate(summary, rules=rules, as_of=as_of, has_live_plan=summary.has_gift_of(live))
+    by = await repository.standing(session, as_of)  # under the lock: a rebuild by other rules is over, or is to come
+    giving = await repository.summarize_donor(session, contact_id, as_of)
+    summary = giving.summary
+    result = evaluate(summary, rules=by.rules, as_of=as_of, has_live_plan=summary.has_gift_of(giving.live_plan_ids))
     before = await repository.stored_summary(session, contact_id)
     if before is None and summary.gift_count == 0:
         emit(session, DonorsRefreshed(contact_ids=(contact_id,)))
         return
-    await repository.store_summary(session, contact_id, _columns(summary, result, rules, session))
+    await repository.store_summary(session, contact_id, _columns(giving, result, by.rules, session))
     if before is None or before["donor_status"] != result.status:
-        _note_change(session, contact_id, before["donor_status"] if before else None, result, rules, as_of)
-    touched = {contact_id, *await _rescore_after(session, contact_id, as_of)}
+        _note_change(session, contact_id, before["donor_status"] if before else None, result, by.rules, as_of)
+    touched = {contact_id, *await _rescore_after(session, by, contact_id, as_of)}
     emit(session, DonorsRefreshed(contact_ids=tuple(sorted(touched))))
     if summary.gift_count and (before is None or not before["gift_count"]):
         await note_donor(session, contact_id)
 
 
-def _columns(summary: DonorSummary, result: StatusResult, rules: StatusRules, session: WriteSession) -> dict[str, Any]:
+def _columns(giving: Giving, result: StatusResult, rules: StatusRules, session: WriteSession) -> dict[str, Any]:
+    summary = giving.summary
     return {
+        **giving.columns(),
         "gift_count": summary.gift_count,
         "gifts_without_rate": summary.gifts_without_rate,
         "total_given": summary.total_given,
@@ -117,26 +122,30 @@ def _settled(borders: RfmBorders | None) -> bool:
     return borders is not None and borders.n >= SMALL
 
 
-async def _rescore_after(session: WriteSession, contact_id: UUID, as_of: date) -> list[UUID]:
+async def _rescore_after(session: WriteSession, by: Standing, contact_id: UUID, as_of: date) -> list[UUID]:
     """Score the donor; where borders move with every gift, everybody. Whose scores changed beside."""
-    borders = await repository.latest_borders(session, as_of)
-    if borders is not None and _settled(borders):
-        await repository.rescore(session, borders, as_of, contact_id)
+    if by.borders is not None and _settled(by.borders):
+        await rebuilding.rescore(session, by.borders, as_of, contact_id)
         return []
     await repository.lock_all(session)  # held already, except where a rebuild has just left fewer donors
-    borders = await repository.rebuild_borders(session, as_of)
-    return [] if borders is None else await repository.rescore_few(session, borders, as_of)
+    borders = await rebuilding.rebuild_borders(session, as_of)
+    return [] if borders is None else await rebuilding.rescore_few(session, borders, as_of)
 
 
-async def rebuild(session: WriteSession) -> int:
-    """Rebuild every figure, status and score of the organization; how many donors."""
+async def rebuild(session: WriteSession, *, figures: bool = True, scores: bool = True) -> int:
+    """Rebuild every figure and status of the organization, every score, or both; how many donors there are figures of.
+    `ScoringRebuilt` is told either way."""
     as_of = today(session)
+    await rebuilding.patience(session)
     await repository.lock_all(session)
-    count = await repository.rebuild_summaries(session, rules_of(session), as_of)
-    borders = await repository.rebuild_borders(session, as_of)
-    if borders is not None:
-        await repository.rescore(session, borders, as_of)
-    await note_donors(session, await repository.unnoted_donors(session))
+    by = await repository.standing(session, as_of)
+    count = await rebuilding.rebuild_summaries(session, by, as_of) if figures else 0
+    if scores:
+        borders = await rebuilding.rebuild_borders(session, as_of)
+        if borders is not None:
+            await rebuilding.rescore(session, borders, as_of)
+    if figures:
+        await note_donors(session, await rebuilding.unnoted_donors(session))
     emit(session, ScoringRebuilt(as_of=as_of))
     return count
 
@@ -151,16 +160,17 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
     Figures and status come straight from the gifts, so they are never behind; the scores stand against the stored
     quintile borders.
     """
-    day = as_of or today(session)
-    summary, live, credits = await repository.summarize_profile(session, contact_id, day)
+    now = today(session)
+    day = as_of or now
+    giving = await repository.summarize_profile(session, contact_id, day)
+    summary = giving.summary
     if not summary.gift_count:
         from crm_api.contacts.service import get_contact
 
         await get_contact(session, contact_id)
-    rules = rules_of(session)
-    result = evaluate(summary, rules=rules, as_of=day, has_live_plan=summary.has_gift_of(live))
-    borders = await repository.latest_borders(session, day) if summary.gift_count else None
-    unscored = borders is None and day < today(session)  # no borders were stored by then: no score, rather than a guess
+    by = await repository.standing(session, day)
+    result = evaluate(summary, rules=by.rules, as_of=day, has_live_plan=summary.has_gift_of(giving.live_plan_ids))
+    unscored = by.borders is None and day < now  # no borders were stored by then: no score, rather than a guess
     currency = session.tenant.currency
     return {
         "contact_id": contact_id,
@@ -176,17 +186,32 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
         "total_last_365_days": {"amount": summary.total_last_365_days, "currency": currency},
         "first_gift_at": summary.first_gift_at,
         "last_gift_at": summary.last_gift_at,
+        "fiscal_years": _years(giving, currency),
+        "first_channel": giving.first_channel,
         "soft_credits": {
-            "gift_count": credits[0],
-            "total": {"amount": credits[1], "currency": currency},
-            "gifts_without_rate": credits[2],
+            "gift_count": giving.soft_credits[0],
+            "total": {"amount": giving.soft_credits[1], "currency": currency},
+            "gifts_without_rate": giving.soft_credits[2],
         },
-        "rfm": None if unscored else _rfm(summary, borders),
-        "ltv": {"historical": {"amount": summary.total_given, "currency": currency}},
+        "rfm": None if unscored else _rfm(summary, by.borders),
+        **foreseen(giving, currency, past=day < now),
         "reasons": [_reason(reason) for reason in result.reasons],
-        "rules_version": rules.version,
+        "rules_version": by.rules.version,
         "as_of": day,
         "computed_at": session.now,
+    }
+
+
+def _years(giving: Giving, currency: str) -> dict[str, Any]:
+    years = giving.years
+    return {
+        "fiscal_year": giving.fiscal_year,
+        "this_year": {"amount": years.this_year_total, "currency": currency},
+        "last_year": {"amount": years.last_year_total, "currency": currency},
+        "previous_year": {"amount": years.previous_year_total, "currency": currency},
+        "streak_years": years.streak_years,
+        "best_year": years.best_year,
+        "best_year_total": money_or_none(years.best_year_total, currency),
     }
 
 

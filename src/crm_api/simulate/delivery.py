@@ -15,7 +15,7 @@ from crm_api.simulate.trouble import SimulationTrouble
 
 # What brings the payment that an event only names, and what may well come next.
 _BRINGS = {"invoice_payment.paid": "invoice.paid"}
-_BRINGS_ELSE = {"stripe": "payment_intent.succeeded"}
+_BRINGS_ELSE = {"stripe": "payment_intent.succeeded", "generic": "payment.succeeded"}
 _NEXT = {
     "payment_intent.succeeded": "charge.refunded",
     "payment_intent.payment_failed": "payment_intent.succeeded",
@@ -26,6 +26,12 @@ _NEXT = {
     "customer.subscription.created": "invoice.paid",
     "invoice.paid": "customer.subscription.deleted",
     "invoice.payment_failed": "invoice.paid",
+    "payment.created": "payment.succeeded",
+    "payment.failed": "payment.succeeded",
+    "payment.succeeded": "payment.refunded",
+    "donation.new": "donation.update",
+    "transaction.created": "transaction.updated",
+    "transaction.succeeded": "transaction.refunded",
 }
 
 

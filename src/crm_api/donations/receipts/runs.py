@@ -18,7 +18,7 @@ from crm_api.donations.receipts.models import receipt_runs
 from crm_api.donations.receipts.service import days_of
 from crm_api.kit import clock, simple
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
-from crm_api.kit.problems import Conflict, Forbidden, Invalid
+from crm_api.kit.problems import Conflict, Forbidden
 from crm_api.kit.updates import get_row, update_row
 from crm_api.outbox.service import emit
 
@@ -47,14 +47,15 @@ async def begin(session: WriteSession, year: int) -> dict[str, Any]:
         raise Forbidden(
             "Annual receipts go to all donors of the organization, and you see those of your teams only. Ask an "
             "administrator to start them.",
-            code="limited_caller",
+            code="sees_a_part",
+            scope="donations:write",
         )
     if (await house_of(session)).settings["mode"] == "none":
         raise Conflict(
             "This organization issues no receipts. Choose a mode with PUT /v1/receipt-settings.", code="receipts_off"
         )
     if year > clock.local_date(session.now, session.tenant.timezone).year:
-        raise Invalid.at("/year", "in_future", "Annual receipts are for this year or one before.")
+        raise Conflict("That year has not begun. Ask for this one or one before.", code="year_not_begun")
     row = simple.add(
         session,
         receipt_runs,

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from crm_api.contacts.parts import MonthDay
 from crm_api.donations.gifts.schemas import Method
@@ -113,8 +113,8 @@ class ReceiptSettingsRead(ReceiptSettings):
     version: int
 
 
-_ID = {"type": "string", "format": "uuid"}
-_NULL = {"type": "null"}
+_ID: dict[str, JsonValue] = {"type": "string", "format": "uuid"}
+_NULL: dict[str, JsonValue] = {"type": "null"}
 
 
 class ReceiptCreate(Input):

@@ -245,7 +245,7 @@ def _still(gift: RowLike, old: RowLike) -> bool:
         return False
     if old["kind"] != "annual":
         return True
-    return gift["contact_id"] == old["contact_id"] and gift["gift_date"].year == old["year"]
+    return bool(gift["contact_id"] == old["contact_id"] and gift["gift_date"].year == old["year"])
 
 
 # What follows from a change of a gift
@@ -287,7 +287,7 @@ def _agrees(gift: RowLike, standing: RowLike) -> bool:
 
 async def _can_receive(session: WriteSession, contact_id: UUID) -> bool:
     donor = (await donors_of(session, [contact_id])).get(contact_id)
-    return donor is not None and donor["erased_at"] is None and donor["merged_into"] is None
+    return donor is not None and bool(donor["erased_at"] is None and donor["merged_into"] is None)
 
 
 async def _give_back(session: WriteSession, house: House, gift: RowLike, standing: RowLike) -> None:

@@ -158,6 +158,7 @@ recurring_plan_changes = tenant_table(
     string("actor_kind"),
     string("actor_id"),
     one_of("kind", CHANGES),
+    one_of("status", STATUSES),
     refers("plan_id", "recurring_plans"),
     Index("ix_recurring_plan_changes__plan", "organization_id", "plan_id", "changed_at", "id"),
     privileges=("SELECT", "INSERT"),

@@ -22,7 +22,7 @@ class MemberCreate(Input):
     email: LowerEmail
     name: Name | None = None
     role: Role
-    sees_all: Annotated[bool | None, NotNull] = None
+    sees_all: bool | None = None
     """Whether teams do not limit what the member sees; left out: owners and administrators see all."""
 
 

@@ -85,14 +85,14 @@ async def teams_delete(
     return no_content()
 
 
-@routes.get("/v1/teams/{team_id}/people", operation_id="teams_people", response_model=TeamPeopleRead)
-async def teams_people(session: Annotated[ReadSession, reads("teams:read")], team_id: UUID) -> Response:
+@routes.get("/v1/teams/{team_id}/members", operation_id="teams_members", response_model=TeamPeopleRead)
+async def teams_members(session: Annotated[ReadSession, reads("teams:read")], team_id: UUID) -> Response:
     """Members and API keys that belong to a team."""
     return reply(await service.people_of(session, team_id))
 
 
-@routes.put("/v1/teams/{team_id}/people", operation_id="teams_set_people", response_model=TeamPeopleRead)
-async def teams_set_people(
+@routes.put("/v1/teams/{team_id}/members", operation_id="teams_set_members", response_model=TeamPeopleRead)
+async def teams_set_members(
     request: Request,
     session: Annotated[WriteSession, writes("teams:write")],
     team_id: UUID,

@@ -40,6 +40,7 @@ from crm_api.payments.uniting import canonical
 
 LEASE = timedelta(seconds=60)
 """How long a request may take to make its page."""
+_SAME_TIME = timedelta(seconds=2)
 _TYPED = 35
 """How far what the donor typed on the charity's own page is to be trusted: less than on the provider's (see
 `providers.stripe.payers`), more than what a card says."""
@@ -103,6 +104,7 @@ class Claimed:
     order: CheckoutOrder
     purpose: Purpose
     begun_at: datetime
+    expires_at: datetime
     done: bool = False
 
 
@@ -124,7 +126,8 @@ async def claim(session: WriteSession, vault: Vault, asked: Asked, body: Checkou
     elif row["state"] == "claimed":
         await session.execute(_TAKE_OVER, id=row["id"], until=clock.utc_now() + LEASE)
     order = _order(chosen, row, body, connection, purpose, asked.public_url)
-    return Claimed(row["id"], connection, order, purpose, row["created_at"], done=row["state"] != "claimed")
+    done = row["state"] != "claimed"
+    return Claimed(row["id"], connection, order, purpose, row["created_at"], row["expires_at"], done)
 
 
 def _check_body(session: ReadSession, chosen: Policy, body: CheckoutCreate) -> None:
@@ -225,10 +228,9 @@ async def open_page(session: WriteSession, claimed: Claimed, link: CheckoutLink,
     """Record the page and the gift that is pending on it."""
     gift_id = await _record_pending(session, claimed, link, body)
     await session.flush()
-    left = link.expires_at - clock.utc_now() if link.expires_at is not None else None
-    ends = claimed.order.expires_at
-    assert ends is not None
-    expires_at = session.now + (left if left is not None else ends - clock.utc_now())
+    expires_at, wanted = claimed.expires_at, claimed.order.expires_at
+    if link.expires_at is not None and wanted is not None and abs(link.expires_at - wanted) > _SAME_TIME:
+        expires_at += link.expires_at - wanted  # the provider has its own idea of how long
     await session.execute(_OPEN, id=claimed.id, url=link.url, gift_id=gift_id, expires_at=expires_at, now=session.now)
     await polling.watch(session, gift_id, claimed.connection.id, ends_at=expires_at)
     record(session, "checkout.opened", "checkout", claimed.id)

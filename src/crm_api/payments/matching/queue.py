@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from crm_api.donations.gifts import evidence
 from crm_api.kit.db import WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.outbox.service import emit
@@ -103,7 +104,8 @@ async def note_hint(session: WriteSession, gift_id: UUID, hint: str) -> None:
 
 
 async def follow(session: WriteSession, gift_id: UUID) -> None:
-    """Bring the queue in step with one gift."""
+    """Bring the queue in step with one gift. Whoever works on a row of the queue holds its gift first."""
+    await evidence.lock_gift(session, gift_id)
     await session.execute(_GONE_ONE, gift_id=gift_id)
     await session.execute(_SETTLED_ONE, gift_id=gift_id, now=session.now)
     if await session.fetch_val(_FOLLOW, id=new_id(), gift_id=gift_id, now=session.now):

@@ -13,7 +13,7 @@ from crm_api.contacts.service import contact_exists, contact_to_name, survivor_o
 from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.service import settle
 from crm_api.kit import simple
-from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
+from crm_api.kit.db import ReadSession, RowLike, WriteSession, prepare
 from crm_api.kit.problems import Invalid
 from crm_api.kit.updates import lock_row, update_row
 from crm_api.outbox.service import emit
@@ -109,9 +109,7 @@ async def patch_rule(
 
 async def look_at(session: WriteSession, gift_id: UUID) -> None:
     """Let the rules look at one payment."""
-    row = await session.fetch_row(_ROW, gift_id=gift_id)
-    if row is not None:
-        await _apply(session, row, [_rule(one) for one in await session.fetch(_RULES)])
+    await _apply(session, gift_id, [_rule(one) for one in await session.fetch(_RULES)])
 
 
 async def look_at_waiting(session: WriteSession, rule_id: UUID, after: UUID | None) -> None:
@@ -121,19 +119,18 @@ async def look_at_waiting(session: WriteSession, rule_id: UUID, after: UUID | No
     waiting = await session.fetch(_WAITING, after=after, most=AT_ONCE)
     for row in waiting:
         if first_fitting(fresh, row["hint"], row["connection_id"]):
-            locked = await session.fetch_row(_ROW, gift_id=row["gift_id"])
-            if locked is not None:
-                await _apply(session, locked, rules)
+            await _apply(session, row["gift_id"], rules)
     if fresh and len(waiting) == AT_ONCE:
         emit(session, MatchRuleChanged(rule_id=rule_id, after=waiting[-1]["id"]))
 
 
-async def _apply(session: WriteSession, row: Row, rules: Sequence[Rule]) -> None:
+async def _apply(session: WriteSession, gift_id: UUID, rules: Sequence[Rule]) -> None:
     """Do what the rules that fit say: each of contact, campaign and fund by the first that says it."""
-    fitting = first_fitting(rules, row["hint"], row["connection_id"])
-    if not fitting:
+    gift = await evidence.lock_gift(session, gift_id)
+    row = await session.fetch_row(_ROW, gift_id=gift_id)
+    fitting = first_fitting(rules, row["hint"], row["connection_id"]) if row is not None else []
+    if row is None or not fitting:
         return
-    gift = await evidence.lock_gift(session, row["gift_id"])
     changes: dict[str, Any] = {}
     for name in ("campaign_id", "fund_id"):
         said = next((getattr(rule, name) for rule in fitting if getattr(rule, name) is not None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.service import settle
 from crm_api.donations.recurring.service import PlanStatement, get_plan, state_plan
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
-from crm_api.kit.names import words
+from crm_api.kit.names import fold
 from crm_api.kit.problems import Conflict, Forbidden, NotFound
 from crm_api.kit.schemas import money_or_none
 from crm_api.payments import payers
@@ -26,6 +27,7 @@ from crm_api.payments.matching.schemas import MatchCreate
 READ_CONTACTS, WRITE_CONTACTS = "contacts:read", "contacts:write"
 _MOST = 20
 _MOST_WORDS = 30
+_WORD = re.compile(r"[^\W\d_]+(?:['’ʼ-][^\W\d_]+)*")
 _GET = prepare(text("SELECT * FROM unmatched_payments WHERE organization_id = :organization_id AND gift_id = :gift_id"))
 _LOCK = prepare(
     text(
@@ -99,15 +101,15 @@ async def suggest(session: ReadSession, gift_id: UUID) -> dict[str, Any]:
 
 def _pairs(hint: str) -> list[str]:
     """Keys of any two words that stand next to each other, as names do."""
-    found = [word for word in words(hint)[:_MOST_WORDS] if not any(map(str.isdecimal, word))]
-    names = [f"{one} {other}" for one, other in pairwise(found)]
+    names = [f"{one} {other}" for one, other in pairwise(_WORD.findall(fold(hint))[:_MOST_WORDS])]
     return sorted({value for kind, value in name_keys(names) if kind == "pair"})
 
 
 async def match(session: WriteSession, gift_id: UUID, body: MatchCreate) -> dict[str, Any]:
     """Join a gift to a contact, known or new. Later payments of the same customer find that contact themselves."""
-    row = _there(await session.fetch_row(_LOCK, gift_id=gift_id))
+    await get_unmatched(session, gift_id)
     gift = await evidence.lock_gift(session, gift_id)
+    row = _there(await session.fetch_row(_LOCK, gift_id=gift_id))
     if gift["contact_id"] is not None:
         raise Conflict("This donation has its donor already; change it with PATCH.", code="already_matched")
     if body.create is not None:
@@ -155,6 +157,8 @@ async def mark(session: WriteSession, row_id: UUID, state: str, *, rule_id: UUID
 
 async def dismiss(session: WriteSession, gift_id: UUID) -> dict[str, Any]:
     """Set a gift aside: nobody will be found. It stays without a donor, and rules leave it alone."""
+    await get_unmatched(session, gift_id)
+    await evidence.lock_gift(session, gift_id)
     row = _there(await session.fetch_row(_LOCK, gift_id=gift_id))
     if row["state"] == "matched":
         raise Conflict("This donation has its donor already.", code="already_matched")

@@ -14,7 +14,9 @@ class ReconciliationCreate(Input):
     """A time whose payments are to be compared with the provider's own list."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"since": "2026-11-01T00:00:00Z", "until": None, "apply": False}]}
+        json_schema_extra={
+            "examples": [{"since": "2026-11-01T00:00:00Z", "until": "2026-11-22T00:00:00Z", "apply": False}]
+        }
     )
 
     since: Instant

@@ -170,6 +170,8 @@ _GIFT_COLUMNS = (
     *_money("amount"), *_money("refunded_amount"), *_money("fee_amount"), *_money("net_amount"), *_money("base_amount"),
     *map(_plain, ("method", "is_anonymous", "received_at", "gift_date", "fund_id", "campaign_id", "recurring_plan_id",
                   "provider", "provider_payment_id", "external_ids", "version", "created_at", "updated_at")),
+    *_money("donor_covered_fee"), *_money("deductible_amount"),
+    *map(_plain, ("is_split", "appeal_id", "source_code", "channel", "utm", "batch_id", "method_details", "note")),
 )  # fmt: skip
 RESOURCES: dict[str, ExportResource] = {"contacts": ContactsExport(), "donations": DonationsExport()}
 

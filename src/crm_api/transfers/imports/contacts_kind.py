@@ -32,6 +32,8 @@ from crm_api.transfers.imports.kinds import (
 
 _WORDS = {
     "external_id_taken": "A contact with this external id is there already, and options.on_match is create.",
+    "external_id_unseen": "A contact that you do not see has this external id. Leave it out, or ask who sees all.",
+    "roles_unseen": "A contact with these roles only is not for you to see, so you cannot make one.",
     "ids_disagree": "The ids of this row belong to different contacts. Correct them, or merge the contacts first.",
     "no_identity": "Give at least a name, an e-mail, a phone or an external id.",
     "organization_name": "An organization needs organization_name.",
@@ -68,6 +70,8 @@ class _People:
     by_key: dict[tuple[str, str], list[_Person]] = field(default_factory=dict)
     survivors: dict[UUID, UUID] = field(default_factory=dict)
     """Who a contact that a row names by its id was merged into."""
+    unseen: set[tuple[str, str]] = field(default_factory=set)
+    """External ids of contacts that whoever started the import does not see."""
 
     def add(self, person: _Person) -> None:
         self.by_id[person.id] = person
@@ -190,6 +194,7 @@ class ContactsKind:
             own: set[UUID] = {contact_id for contact_id, (fresh, _) in supposed.items() if fresh}
         else:
             known = await bulk.lock_many(session, ids)
+        people.unseen = {(one.kind, one.value) for one in found if one.contact_id not in {*known, *supposed}}
         people.survivors = {one: row["merged_into"] for one, row in known.items() if row["merged_into"] is not None}
         if merged := set(people.survivors.values()) - known.keys() - supposed.keys():
             read = bulk.by_ids if chunk.dry_run else bulk.lock_many
@@ -205,6 +210,8 @@ class ContactsKind:
     def _row(self, session: WriteSession, chunk: Chunk, row: ParsedRow, people: _People, today: str) -> RowResult:
         """Decide what becomes of one row, in memory."""
         result = RowResult(row.number, "skipped")
+        if people.unseen and not people.unseen.isdisjoint(_keys(row.facts)):
+            return _refused(row, "external_id_unseen")
         person, result.matched_by = _find(row, people)
         if result.matched_by == "ids_disagree":
             return _refused(row, "ids_disagree")
@@ -236,6 +243,8 @@ class ContactsKind:
         plain = {name: value for name, value in said.items() if value is not None and name not in _ROLES}
         state = new_row({"kind": "person", **plain}, now=session.now, source="import")
         state |= changes_of(state, {name: said.get(name) for name in _ROLES}, today)
+        if session.limit is not None and session.limit.hides(state["roles"]):
+            return _refused(row, "roles_unseen")
         person = _Person(state["id"], None, state, own=True)
         people.add(person)
         result = RowResult(row.number, "created", record_id=person.id)
@@ -309,6 +318,8 @@ def _update(
     if not changes:
         result.reason = "unchanged"
         return result
+    if session.limit is not None and session.limit.hides(changes.get("roles", ())):
+        return _refused(row, "roles_unseen")
     result.outcome = "updated"
     result.changes = {name: [person.state[name], value] for name, value in changes.items()}
     version = person.state["version"]

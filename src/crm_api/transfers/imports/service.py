@@ -13,6 +13,7 @@ from crm_api.audit.service import record
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.problems import Conflict, FieldError, Invalid, NotFound
+from crm_api.kit.trouble import no_team
 from crm_api.kit.updates import check_version, update_row
 from crm_api.outbox.service import emit
 from crm_api.transfers.imports.facts import ImportDue
@@ -102,6 +103,8 @@ def row_to_read(row: RowLike, scopes: Keys = frozenset(), guarded: Keys = frozen
 
 def create_import(session: WriteSession, body: ImportUpload, *, name: str, filename: str, size: int) -> dict[str, Any]:
     """Take a file, which is in the store under `name`; the worker looks at it at once."""
+    if session.limit is not None and session.limit.homeless:
+        raise no_team()
     options = body.options.model_dump(mode="json")
     options["mapping"] = _by_column(body.kind, body.options.mapping)
     _check_targets(body.kind, options["mapping"], "options/mapping")
