@@ -24,6 +24,7 @@ from crm_api.kit.listing import parse_list_query, read_page
 from crm_api.kit.pool import Pool
 from crm_api.payments.connections.service import OpenConnection
 from crm_api.payments.inbox import service as inbox
+from crm_api.payments.provider import Delivery
 from crm_api.payments.providers import STRIPE
 from crm_api.registry import load_registry
 from crm_api.scoring import repository as scoring
@@ -115,5 +116,5 @@ class Recorder:
         body = new_event("pgbench")
         headers = STRIPE.sign(body, secret=WEBHOOK_SECRET, now=datetime.now(UTC))
         async with self._database() as (database, noted):
-            await inbox.receive(database, opened, body, headers, request_id=self.actor.request_id)
+            await inbox.receive(database, opened, Delivery(body, headers), request_id=self.actor.request_id)
         return noted

@@ -7,9 +7,8 @@ from typing import Any
 
 from crm_api.donations.gifts.balances import Entry
 from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 
-STRIPE = PROVIDERS["stripe"]
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 SEED = "events"
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_api.kit.money import Money
+from crm_api.payments.providers import STRIPE
 from crm_api.payments.providers.stripe.samples import _DONORS
-from tests.payments.stripe_world import NOW, STRIPE, event, payment, plan
+from tests.payments.stripe_world import NOW, event, payment, plan
 
 UUID = "0192f0c1-2a3b-7c4d-8e5f-0123456789ab"
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from crm_api.donations.gifts.balances import Balance, Entry, derive
 from crm_api.kit.money import Money
 from crm_api.payments.provider import Interpretation
+from crm_api.payments.providers import STRIPE
 from crm_api.payments.providers.stripe.provider import HANDLERS
 from crm_api.payments.providers.stripe.samples import _BUILDERS
-from tests.payments.stripe_world import GROSS, NOW, SEED, STRIPE, entries_of, event, meaning, payment, plan, ref
+from tests.payments.stripe_world import GROSS, NOW, SEED, entries_of, event, meaning, payment, plan, ref
 
 NO_EFFECT = {"payment_intent.partially_funded"}
 

@@ -10,9 +10,8 @@ import pytest
 
 from crm_api.donations.gifts.balances import derive
 from crm_api.payments.provider import Interpretation
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 
-STRIPE = PROVIDERS["stripe"]
 MADE = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 ASKED = datetime(2026, 5, 6, 9, 30, tzinfo=UTC)
 KEY = {"api_key": "rk_test_abc"}

@@ -18,12 +18,12 @@ from crm_api.donations.gifts.balances import Entry, derive
 from crm_api.kit.clock import from_unix
 from crm_api.kit.money import MAX_MINOR, Money, exponent
 from crm_api.payments.provider import Interpretation, SignatureInvalid
-from crm_api.payments.providers import PROVIDERS
+from crm_api.payments.providers import STRIPE
 from crm_api.payments.providers.stripe.amounts import money, stripe_amount, stripe_exponent
 from crm_api.payments.providers.stripe.provider import HANDLERS, StripeCredentials
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "stripe"
-STRIPE = PROVIDERS["stripe"]
+
 SECRET = "whsec_test_of_this_file"
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 PLAN_WORDS = {"suspended": "paused", "cancelled": "canceled"}

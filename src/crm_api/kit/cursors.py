@@ -41,11 +41,12 @@ def unmark(text: str, bound: str) -> list[Any]:
         mac, payload = raw[:6], raw[6:]
         if not hmac.compare_digest(mac, hmac.digest(_CURSOR_KEY, payload, "sha256")[:6]):
             raise ValueError
-        found, *parts = orjson.loads(payload)
+        found, *rest = orjson.loads(payload)
     except (ValueError, TypeError, UnicodeError):
         raise Invalid.at("?cursor", "cursor_invalid", "This is not a cursor of this API; start without one.") from None
     if found != bound:
         raise Invalid.at("?cursor", "cursor_mismatch", "This cursor belongs to another list or filter; start anew.")
+    parts: list[Any] = rest
     return parts
 
 
