@@ -1174,7 +1174,7 @@ def _messages() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("channel IN ('email')", name=op.f("ck_messages__channel")),
         sa.CheckConstraint(
-            "kind IN ('welcome', 'thank_you', 'payment_failed', 'refund_confirmed', 'receipt')",
+            "kind IN ('welcome', 'thank_you', 'payment_failed', 'refund_confirmed', 'receipt', 'card_expiring')",
             name=op.f("ck_messages__kind"),
         ),
         sa.CheckConstraint(

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _periods()
     _policies()
     _attempts()
+    _letters()
     protect("recurring_plan_changes", "SELECT, INSERT, UPDATE (reason)")
     protect("recurring_periods", "SELECT, INSERT, UPDATE, DELETE")
     protect("dunning_policies", "SELECT, INSERT")
@@ -206,3 +207,22 @@ def _attempts() -> None:
         "ix_charge_attempts__ref", table, ["organization_id", "connection_id", "provider_ref"], unique=False
     )
     op.create_index("ix_charge_attempts__state", table, ["organization_id", "state", "id"], unique=False)
+
+
+def _letters() -> None:
+    """A letter about a plan names it."""
+    op.add_column("messages", sa.Column("recurring_plan_id", sa.Uuid(), nullable=True))
+    op.create_foreign_key(
+        op.f("fk_messages__organization_id_recurring_plan_id"),
+        "messages",
+        "recurring_plans",
+        ["organization_id", "recurring_plan_id"],
+        ["organization_id", "id"],
+    )
+    op.create_index(
+        "ix_messages__plan",
+        "messages",
+        ["organization_id", "recurring_plan_id"],
+        unique=False,
+        postgresql_where=sa.text("recurring_plan_id IS NOT NULL"),
+    )

@@ -231,6 +231,12 @@ async def plant_segments(world: World, contact_id: str) -> dict[str, str]:
     return {"segment_id": made["id"], "a": made["id"], "b": listed["id"]}
 
 
+async def plant_scoring(world: World) -> dict[str, str]:
+    """A run of scoring, which leaves fits behind."""
+    run = await world.post("/v1/scoring/runs", {"parts": ["summary", "predictions"]}, expect=202)
+    return {"scoring_run_id": run["id"]}
+
+
 async def plant_team(world: World, contact_id: str, member_id: str, key_id: str) -> str:
     """A branch with a member, a key and a contact."""
     team = await world.post("/v1/teams", {"name": "Planted branch"})
@@ -471,6 +477,7 @@ async def plant(world: World) -> Planted:
     receipts = await plant_receipts(world, contact["id"])
     ledger = await plant_ledger(world)
     segments = await plant_segments(world, contact["id"])
+    scoring = await plant_scoring(world)
     payments = await plant_payments(world, contact["id"])
     await world.drain()
     async with world.database.write(world.tenant) as session:
@@ -481,6 +488,7 @@ async def plant(world: World) -> Planted:
         **receipts,
         **ledger,
         **segments,
+        **scoring,
         **payments,
         **duplicates,
         **circles,

@@ -42,7 +42,7 @@ async def test_every_route_without_its_scope(planted: Planted) -> None:
             assert answer.status == 403, f"{operation}: {answer.status} {answer.text}"
             said = problem_of(answer)
             assert (said["code"], said["scope"]) == ("missing_scope", operation.scope), operation
-    assert used == ALL_SCOPES - {"contacts:read_sensitive", "scoring:write"}
+    assert used == ALL_SCOPES - {"contacts:read_sensitive"}
 
 
 async def test_every_route_with_its_scope_alone(planted: Planted) -> None:

@@ -62,7 +62,7 @@ def test_operations_are_named_and_explained() -> None:
 
 def test_paths_are_plural_kebab_case() -> None:
     singular = {"organization", "v1", "health", "live", "ready", "metrics", "webhooks", "inbox", "replay", "rotate",
-                "revoke", "retry", "move", "search", "preview", "compare", "remove", "explain", "test-clock", "donor-profile", "can-contact", "erasure", "subject-export", "unsubscribe", "timeline", "intake", "form", "by-external-id", "merge", "undo", "batch", "dismiss", "verify", "pdf", "void", "reissue", "run", "pause", "post", "cancel", "file", "ledger", "trial-balance", "export", "reopen", "resume", "skip", "reactivate", "forecast", "write-off", "dunning-policy", "resolve"}  # fmt: skip
+                "revoke", "retry", "move", "search", "preview", "compare", "remove", "explain", "test-clock", "donor-profile", "can-contact", "erasure", "subject-export", "unsubscribe", "timeline", "intake", "form", "by-external-id", "merge", "undo", "batch", "dismiss", "verify", "pdf", "void", "reissue", "run", "pause", "post", "cancel", "file", "ledger", "trial-balance", "export", "reopen", "resume", "skip", "reactivate", "forecast", "write-off", "dunning-policy", "resolve", "checkout", "unmatched", "match"}  # fmt: skip
     for operation in operations():
         for part in operation.path.strip("/").split("/"):
             if not part.startswith("{"):

@@ -75,6 +75,9 @@ _MORE = {
     "interactions_update": ("campaign_id",),
     "intake_sources_create": ("campaign_id",),
     "intake_sources_update": ("campaign_id",),
+    "donations_checkout_create": ("contact_id", "fund_id", "campaign_id", "appeal_id", "connection_id"),
+    "payment_match_rules_create": ("fund_id", "campaign_id", "connection_id"),
+    "payment_match_rules_update": ("contact_id", "fund_id", "campaign_id", "connection_id"),
     "tasks_create": ("deal_id", "interaction_id"),
     "tasks_update": ("contact_id", "assignee_id", "deal_id", "interaction_id"),
 }
@@ -129,6 +132,10 @@ async def test_every_body_with_the_others_ids(planted: Planted, other: Planted) 
         ("donation_soft_credits_create", "contact_id"), ("matching_gifts_create", "company_contact_id"),
         ("gift_batches_add", "contact_id"), ("gift_batches_add", "fund_id"), ("gift_batches_add", "campaign_id"),
         ("donations_upsert_by_external_id", "fund_id"), ("donations_upsert_by_external_id", "campaign_id"),
+        *(("donations_checkout_create", name) for name in _MORE["donations_checkout_create"]),
+        *(("payment_match_rules_update", name) for name in _MORE["payment_match_rules_update"]),
+        *(("payment_match_rules_create", name) for name in _MORE["payment_match_rules_update"]),
+        ("payments_unmatched_match", "contact_id"),
     }  # fmt: skip
 
 

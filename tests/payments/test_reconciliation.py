@@ -231,7 +231,7 @@ async def test_what_cannot_be_asked(books: World, stripe: FakeStripe) -> None:
     wrong = {**no_key, "credentials": {"webhook_secret": "whsec_wrong", "api_key": "rk_test_wrong"}}
     books.connections[STRIPE_SECRET] = (await books.post("/v1/payment-connections", wrong))["id"]
     failed = await reconcile(books, expect="failed")
-    assert failed["reason"]
+    assert "not_readable" in failed["reason"]
 
 
 @pytest.fixture
@@ -257,6 +257,12 @@ async def test_a_jar_is_read_from_its_statement(make_world: MakeWorld, bank: Fak
     assert (found["state"], found["totals"]["resolved"]) == ("succeeded", 1)
     (waiting,) = (await world.get("/v1/payments/unmatched"))["data"]
     assert "На дрони" in waiting["hint"]
+    await connect(world, "monobank_personal", {"secret": "a-jar-without-a-token"})
+    await world.set_clock(clock.utc_now() + timedelta(days=1))
+    await world.drain()
+    nights = (await world.get("/v1/reconciliations", params={"origin": "nightly"}))["data"]
+    assert {one["connection_id"] for one in nights} == {connection}, "what can never be asked is not told every night"
+    assert await world.jobs(state="dead") == []
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,8 @@ async def test_any_story_leaves_no_gap_and_no_doubt(world: World) -> None:
     """One organization, story after story: numbers go on, and what earlier ones left behind stays true."""
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=8, deadline=None)
-    @given(st.lists(STEPS, min_size=4, max_size=12), st.booleans())
+    @settings(max_examples=5, deadline=None)
+    @given(st.lists(STEPS, min_size=4, max_size=10), st.booleans())
     def stories(steps: list[tuple[str, int]], automatic: bool) -> None:
         asyncio.run_coroutine_threadsafe(_story(world, steps, automatic), loop).result(60)
 

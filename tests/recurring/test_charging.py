@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -68,6 +69,8 @@ async def test_a_decline_is_tried_again_and_failing_is_not_failed(fund: World, b
     assert sorted(one["status"] for one in await gifts(fund, made["id"])) == ["failed", "failed", "succeeded"]
     await at(fund, "2026-05-30")
     assert charges(bank) == 3
+    # The default policy writes after the first failure of a period, and after the third.
+    assert fund.letter_kinds().count("payment_failed") == 1
 
 
 async def test_a_card_that_is_gone_is_given_up_until_staff_brings_another(fund: World, bank: FakeGateway) -> None:
@@ -107,7 +110,7 @@ async def test_silence_is_never_answered_by_charging_again(fund: World, bank: Fa
     tasks = (await fund.get("/v1/tasks"))["data"]
     assert [task["contact_id"] for task in tasks] == [who["id"]]
     invoice = bank.invoices["p2_fake0"]
-    bank.statement.append({"invoiceId": "p2_fake0", "reference": invoice["reference"], "date": rfc3339(utc_now()),
+    bank.statement.append({"invoiceId": "p2_fake0", "reference": invoice["reference"], "date": rfc3339(utc_now() - timedelta(minutes=1)),
                            "status": "success", "amount": 20000, "ccy": 980})  # fmt: skip
     await at(fund, "2026-05-05")
     assert await periods(fund, made["id"]) == [("2026-05-04", "paid")]

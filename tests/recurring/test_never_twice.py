@@ -27,7 +27,17 @@ from tests.support.gateways import ACCOUNTS, FakeGateway, deliver
 from tests.support.world import World
 
 FIRST = datetime(2026, 1, 31, 10, tzinfo=UTC)
-MODES = ("success", "success", "decline", "pending", "silent_charged", "silent_lost", "down", "killed_before", "killed_after")
+MODES = (
+    "success",
+    "success",
+    "decline",
+    "pending",
+    "silent_charged",
+    "silent_lost",
+    "down",
+    "killed_before",
+    "killed_after",
+)
 POINTS = ("before", "uncommitted", "committed")
 
 
@@ -54,7 +64,7 @@ class Bank(MonobankProvider):
         invoice = self.made[key]
         states: Any = {"success": "succeeded", "failure": "failed", "processing": "pending"}
         state = states[invoice["status"]]
-        declined = "insufficient_funds" if state == "failed" else None
+        declined: Any = "insufficient_funds" if state == "failed" else None
         return ChargeResult(state, invoice["invoiceId"], declined, meaning=self.interpret(invoice))
 
     async def charge_token(self, client: Any, account: Any, charge: TokenCharge) -> ChargeResult:

@@ -6,17 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from crm_api.kit.db import prepare
 from tests.api.surface import FIXTURES
 from tests.recurring.stories import at, card_plan, periods, plan, settle, shown
 from tests.support.gateways import FakeGateway
 from tests.support.world import World
-
-_TOLD = prepare(
-    text("SELECT expiry_told_on FROM recurring_plans WHERE organization_id = :organization_id AND id = :id")
-)
 
 
 async def test_upgrades_and_downgrades_are_logged_by_their_value_in_a_year(fund: World) -> None:
@@ -114,8 +108,8 @@ async def test_a_providers_plan_is_changed_there(world: World) -> None:
     (made,) = (await world.get("/v1/recurring-plans"))["data"]
     path = f"/v1/recurring-plans/{made['id']}"
     assert made["method"] == "provider"
-    bodies: dict[str, Any] = {"pause": {"reason": "x"}, "resume": {}, "skip": {}, "cancel": {"reason": "x"}, "reactivate": {}}
-    for verb, body in bodies.items():
+    why: dict[str, Any] = {"reason": "x"}
+    for verb, body in (("pause", why), ("resume", {}), ("skip", {}), ("cancel", why), ("reactivate", {})):
         refused = await world.post(f"{path}/{verb}", body, expect=409)
         assert refused["code"] == "managed_by_provider"
         assert "stripe" in refused["detail"]
@@ -160,11 +154,17 @@ async def test_expiring_cards_are_told_of_once(fund: World, bank: FakeGateway) -
     await at(fund, "2027-07-20")
     who = await fund.contact()
     made = await card_plan(fund, who["id"], start_date="2027-08-25")
-    seen = []
+    written = []
     for date in ("2027-07-21", "2027-07-31", "2027-08-01", "2027-08-20"):
         await at(fund, date)
-        row = await fund.database.read(fund.tenant).fetch_val(_TOLD, id=made["id"])
-        seen.append(row and row.isoformat())
-    assert seen == [None, None, "2027-08-31", "2027-08-31"]
+        written.append(len(fund.letters()))
+    assert written == [0, 0, 1, 1]
+    (letter,) = fund.letters()
+    assert letter["X-CRM-Letter"] == "card_expiring"
+    said = letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert "31 серпня 2027" in said
+    assert "444403******1902" in said
     new = {"card": {"token": "other", "expires": "2029-03"}}
     assert (await fund.patch(f"/v1/recurring-plans/{made['id']}", new))["card_expires_on"] == "2029-03-31"
+    await at(fund, "2029-03-05")
+    assert fund.letter_kinds().count("card_expiring") == 2

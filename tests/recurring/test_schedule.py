@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from crm_api.donations.recurring import schedule
 from crm_api.donations.recurring.schedule import Rhythm, begin
+from crm_api.kit.clock import from_unix
 
 DAYS = st.dates(min_value=date(2019, 1, 1), max_value=date(2040, 12, 31))
 UNITS = st.sampled_from(["day", "week", "month", "year"])
@@ -86,7 +87,7 @@ def test_another_day_of_the_month_gives_no_month_two_payments(
 
 
 @settings(max_examples=100)
-@given(st.datetimes(datetime(2019, 1, 1), datetime(2032, 1, 1), timezones=st.just(UTC)), ZONES)
+@given(st.integers(1_546_300_800, 1_956_528_000).map(from_unix), ZONES)
 def test_a_day_is_due_from_nine_in_the_morning_there(now: datetime, zone: str) -> None:
     day = schedule.due_day(now, zone)
     assert schedule.due_moment(day, zone) <= now < schedule.due_moment(day + timedelta(days=2), zone)

@@ -13,6 +13,7 @@ import pytest
 
 from crm_api.kit.formulas import guard
 from crm_api.reports.donations import repository
+from crm_api.reports.forms import OFFERS
 from crm_api.reports.negotiation import chosen
 from crm_api.reports.report import Column, Report, as_csv
 from tests.conftest import MakeWorld
@@ -20,7 +21,6 @@ from tests.ledger.paying import pay
 from tests.support.world import World
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
-OFFERS = ("application/json", "text/csv")
 
 
 @pytest.fixture
@@ -152,10 +152,10 @@ async def test_an_index_finds_the_days(service_role: asyncpg.Connection) -> None
     [
         (None, "application/json"), ("*/*", "application/json"), ("text/csv", "text/csv"), ("text/*", "text/csv"),
         ("application/json;q=0.5, text/csv", "text/csv"), ("text/csv;q=0.1, */*;q=0.5", "application/json"),
-        ("image/png", "application/json"), ("text/csv;q=x", "application/json"), ("TEXT/CSV", "text/csv"),
+        ("image/png", "image/png"), ("image/*", "image/svg+xml"), ("application/xml", None), ("*/*;q=0", None), ("text/csv;q=x", "application/json"), ("TEXT/CSV", "text/csv"),
     ],
 )  # fmt: skip
-def test_which_form_is_chosen(accept: str | None, expected: str) -> None:
+def test_which_form_is_chosen(accept: str | None, expected: str | None) -> None:
     assert chosen(accept, OFFERS) == expected
 
 

@@ -187,7 +187,7 @@ async def test_postgres_refuses_a_key_to_another_organizations_row(
                 async with service_role.transaction():
                     await _under(service_role, mine.world.id)
                     await service_role.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                    if table in {"duplicates", "household_members", "merged_contacts"}:  # unique beside their key
+                    if table in {"duplicates", "household_members", "merged_contacts", "payment_polls", "unmatched_payments"}:  # unique beside their key
                         await service_role.execute(f"DELETE FROM {table}")
                     sql, values = _insert(table, fresh)
                     await service_role.execute(sql, *values)

@@ -7,10 +7,12 @@ import asyncpg
 import pytest
 
 from crm_api.kit import limits
+from crm_api.kit.ids import new_id
 from crm_api.kit.limits import Limit
 from crm_api.registry import load_models
 from crm_api.row_limits import _made_of, apply, wanted
 from tests.structure.catalogue import LiveTable
+from tests.support.world import World
 
 Tables = dict[str, LiveTable]
 OPEN = {"contact_teams", "teams", "team_members", "team_keys"}
@@ -112,3 +114,52 @@ def test_a_limit_has_one_form() -> None:
     assert len({one.digest, Limit(None).digest, Limit((), ()).digest, Limit((first, second), (second,), True).digest}) == 4
     with pytest.raises(ValueError, match="letters"):
         Limit(hidden_roles=("x'; SET ROLE NONE; --",))
+
+
+MANY = 4000
+LISTS = (
+    "SELECT * FROM contacts WHERE organization_id = '{org}' AND merged_into IS NULL ORDER BY id DESC LIMIT 51",
+    "SELECT * FROM gifts WHERE organization_id = '{org}' ORDER BY received_at DESC, id DESC LIMIT 51",
+    "SELECT c.* FROM contact_keys k JOIN contacts c ON c.organization_id = '{org}' AND c.id = k.contact_id "
+    "WHERE k.organization_id = '{org}' AND k.kind = 'tag' AND k.value = 'friend' ORDER BY c.id LIMIT 51",
+    "SELECT * FROM documents WHERE organization_id = '{org}' AND contact_id = '{one}' ORDER BY created_at LIMIT 51",
+)
+
+
+async def test_a_limit_is_looked_up_by_index_and_costs_nobody_else(
+    world: World, owner: asyncpg.Connection, service_role: asyncpg.Connection
+) -> None:
+    """Every tenth of four thousand contacts is the team's: a page looks up some hundred of them. The plan of a caller
+    that sees all knows nothing of teams."""
+    team, one = new_id(), new_id()
+    org = f"'{world.id}'::uuid"
+    statements = [
+        f"INSERT INTO teams (organization_id, id, name, created_at, updated_at) VALUES ({org}, '{team}', 'T', now(), now())",
+        f"CREATE TEMP TABLE people AS SELECT CASE WHEN n = 1 THEN '{one}'::uuid ELSE uuidv7() END AS id, n "
+        f"FROM generate_series(1, {MANY}) n",
+        f"INSERT INTO contacts (organization_id, id, kind, display_name, created_at, updated_at) "
+        f"SELECT {org}, id, 'person', 'x', now(), now() FROM people",
+        f"INSERT INTO contact_keys (organization_id, kind, value, contact_id) "
+        f"SELECT {org}, 'tag', CASE WHEN n % 5 = 0 THEN 'friend' ELSE 'other' END, id FROM people",
+        f"INSERT INTO gifts (organization_id, id, contact_id, amount, currency, status, method, received_at, gift_date, "
+        f"created_at, updated_at) SELECT {org}, uuidv7(), id, 100, 'USD', 'succeeded', 'cash', now(), now()::date, now(), "
+        f"now() FROM people",
+        f"INSERT INTO contact_teams (organization_id, contact_id, team_id, assigned_at) "
+        f"SELECT {org}, id, '{team}', now() FROM people WHERE n % 10 = 0",
+    ]
+    async with owner.transaction():
+        await owner.execute(f"SET LOCAL crm.organization_id = '{world.id}'")
+        for statement in statements:
+            await owner.execute(statement)
+    await owner.execute("DROP TABLE people; ANALYZE contacts, contact_keys, gifts, contact_teams")
+    for question in LISTS:
+        sql = question.format(org=world.id, one=one)
+        for limit in (None, Limit((team,), (team,))):
+            entering = "" if limit is None else f"; {limit.entering}"
+            async with service_role.transaction():
+                await service_role.execute(f"SET LOCAL crm.organization_id = '{world.id}'{entering}")
+                plan = "\n".join(row[0] for row in await service_role.fetch(f"EXPLAIN (ANALYZE, TIMING off) {sql}"))
+            assert "Seq Scan on contacts" not in plan, plan
+            assert "Seq Scan on gifts" not in plan, plan
+            assert ("contact_teams" in plan) == (limit is not None), plan
+            assert limit is not None or "SubPlan" not in plan, plan

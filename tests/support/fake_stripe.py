@@ -146,8 +146,10 @@ def stripe_of_this_process() -> str:
     November 2026 that nobody was told of. Begun when first asked for, in a thread that ends with the process."""
     if not _COMMON:
         account = FakeStripe(any_key=True)
-        charge = stripe_event("charge.succeeded", seed="of this process", start=datetime(2026, 11, 10, 9, tzinfo=UTC))
-        account.knows(charge["data"]["object"])
+        made: Any = {"seed": "of this process", "start": datetime(2026, 11, 10, 9, tzinfo=UTC)}
+        charge = stripe_event("charge.succeeded", **made)["data"]["object"]
+        intent = stripe_event("payment_intent.succeeded", **made)["data"]["object"]
+        account.knows(charge, {**intent, "latest_charge": charge})
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self, fields: dict[str, str] | None) -> None:

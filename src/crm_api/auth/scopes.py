@@ -56,6 +56,8 @@ WHOLE_SCOPES = frozenset(
         "teams:write",
         "jobs:read",
         "jobs:write",
+        "ledger:read",
+        "ledger:write",
         "payments:read",
         "payments:write",
         "intake:write",

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from crm_api.communications.deliveries import receipts, service
+from crm_api.communications.deliveries import plans, receipts, service
 from crm_api.communications.facts import LetterQueued
 from crm_api.contacts.privacy.facts import ContactErased
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
 from crm_api.donations.receipts.facts import ReceiptReady
+from crm_api.donations.recurring.facts import CardExpiring, PlanChargeFailed
 from crm_api.kit.db import Tenant, WriteSession
 from crm_api.outbox.facts import Job, Registry, Subscriber
 
@@ -43,7 +44,19 @@ async def write_letter(session: WriteSession, job: Job) -> None:
     payload = job.payload
     fact = GiftChanged(**payload) if "previous_status" in payload else GiftRecorded(**payload)
     for wanted in _of_fact(fact):
+        if wanted == "payment_failed" and await plans.decides_itself(session, UUID(payload["gift_id"])):
+            continue
         await service.decide_letter(session, UUID(payload["gift_id"]), wanted)
+
+
+async def write_of_charge(session: WriteSession, job: Job) -> None:
+    """Tell a donor that the card of a regular gift could not be charged, where the dunning policy wants it."""
+    await service.decide_letter(session, UUID(job.payload["gift_id"]), "payment_failed")
+
+
+async def write_of_card(session: WriteSession, job: Job) -> None:
+    """Tell a donor that the card of a regular gift runs out."""
+    await plans.decide(session, CardExpiring(**job.payload))
 
 
 async def write_receipt(session: WriteSession, job: Job) -> None:
@@ -72,6 +85,15 @@ def register(registry: Registry) -> None:
     registry.subscribe(
         Subscriber("communications.write_letter", (GiftRecorded, GiftChanged), handle=write_letter, wants=_wants)
     )
+    registry.subscribe(
+        Subscriber(
+            "communications.write_of_charge",
+            (PlanChargeFailed,),
+            handle=write_of_charge,
+            wants=lambda fact: fact.letter and fact.gift_id is not None,
+        )
+    )
+    registry.subscribe(Subscriber("communications.write_of_card", (CardExpiring,), handle=write_of_card))
     registry.subscribe(Subscriber("communications.write_receipt", (ReceiptReady,), handle=write_receipt))
     registry.subscribe(
         Subscriber(

@@ -344,7 +344,7 @@ class Route(APIRoute):
                     response = await carry_out(request, call)
             if services(request).check_responses and isinstance(response, Reply) and self.response_model:
                 _adapter(self.response_model).validate_json(bytes(response.body))
-            if wanted is not None and response.status_code == 200:
+            if wanted is not None and response.status_code == 200 and isinstance(response, Reply):
                 response = prune(response, wanted)
             return not_modified(request, response)
 

@@ -107,6 +107,12 @@ class MethodNotAllowed(Problem):
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
+class NotAcceptable(Problem):
+    """The resource cannot be given in any form that `Accept` names."""
+
+    status, code, title = 406, "not_acceptable", "Not acceptable"
+
+
 class Conflict(Problem):
     """The state of the resource, or a twin request in flight, forbids it now."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def chosen(accept: str | None, offers: Sequence[str]) -> str:
-    """The offered media type that the header ranks highest; of equal ones, and where it names none, the first offer."""
-    best, found = 0.0, offers[0]
+def chosen(accept: str | None, offers: Sequence[str]) -> str | None:
+    """The offered media type that the header ranks highest, of equal ones the first; nothing where it takes none."""
+    best: float = 0.0
+    found: str | None = None
     for offer in offers:
         rank = _rank(accept or "*/*", offer)
         if rank > best:

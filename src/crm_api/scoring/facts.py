@@ -31,6 +31,28 @@ class ScoringRebuilt(Fact):
     as_of: date
 
 
+class DonorStatusRulesChanged(Fact):
+    """Other rules for the donor status are in force."""
+
+    version: int
+
+
+class RfmSettingsChanged(Fact):
+    """RFM is drawn another way."""
+
+
+class ScoringRunAsked(Fact):
+    """A run of scoring is to go on with its next part."""
+
+    run_id: UUID
+
+
+class PredictionsDue(Fact):
+    """The weekly fit of the models of giving is due."""
+
+    occurrence: datetime
+
+
 class ScoringDue(Fact):
     """The nightly rebuild of an organization's scores is due."""
 

@@ -1,7 +1,4 @@
-"""Fiscal years: named by the calendar year they end in, and what a donor gave in each.
-
-With a fiscal year from July, 2026-07-01 to 2027-06-30 is 2027; with one from January it is the calendar year.
-"""
+"""What a donor gave by fiscal years, which are named by the calendar year they end in (`crm_api.kit.fiscal`)."""
 
 from __future__ import annotations
 
@@ -10,11 +7,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from crm_api.kit.fiscal import fiscal_year
+
 FISCAL_YEAR_SQL: Final = (
     "CAST(date_part('year', {day}) AS integer) + "
     "CASE WHEN {start} > 1 AND date_part('month', {day}) >= {start} THEN 1 ELSE 0 END"
 )
-"""`fiscal_year` as an SQL expression over a date; `format` it with the expressions of ``day`` and ``start``."""
+"""The fiscal year as an SQL expression over a date, without a detour by intervals: statements over every gift use it.
+`format` it with the expressions of ``day`` and of ``start``, the first month of the year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,6 @@ class YearFigures:
     best_year: int | None
     """The year of the largest sum; of equal ones the newest. None where no gift has a rate."""
     best_year_total: int | None
-
-
-def fiscal_year(day: date, start_month: int) -> int:
-    """The fiscal year of a day; `start_month` is the first month of the year."""
-    return day.year + (1 if start_month > 1 and day.month >= start_month else 0)
-
-
-def first_day(year: int, start_month: int) -> date:
-    """The first day of a fiscal year."""
-    return date(year if start_month == 1 else year - 1, start_month, 1)
-
-
-def last_day(year: int, start_month: int) -> date:
-    """The last day of a fiscal year."""
-    return first_day(year + 1, start_month) - timedelta(days=1)
 
 
 def last_complete_year(day: date, start_month: int) -> int:

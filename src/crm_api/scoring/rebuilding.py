@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
-from crm_api.kit.db import ReadSession, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.fiscal import fiscal_year
 from crm_api.kit.ids import new_id
-from crm_api.scoring.fiscal import FISCAL_YEAR_SQL, fiscal_year
+from crm_api.scoring.fiscal import FISCAL_YEAR_SQL
 from crm_api.scoring.repository import NO_GIFT_NO_SCORE, YEARS_TOO, Standing
-from crm_api.scoring.rfm import RFM_AGAINST_BORDERS_SQL, RFM_BORDERS_SQL, RfmBorders, borders_from_row
+from crm_api.scoring.rfm import (
+    RFM_AGAINST_BORDERS_SQL,
+    RFM_BORDERS_SQL,
+    RFM_SCORES_SQL,
+    RfmBorders,
+    borders_from_row,
+)
+from crm_api.scoring.settings import Rfm
 from crm_api.scoring.status import IS_MAJOR_SQL, IS_NEW_SQL, IS_RECURRING_SQL, REASONS_SQL, STATUS_SQL
 from crm_api.scoring.summary import AVERAGE_GIFT_SQL
 
 _PATIENCE = prepare(
-    text("SELECT set_config('statement_timeout', '900000', true) WHERE CAST(:organization_id AS uuid) IS NOT NULL")
+    text(
+        "SELECT set_config('statement_timeout', '900000', true), "
+        "set_config('idle_in_transaction_session_timeout', '900000', true) "
+        "WHERE CAST(:organization_id AS uuid) IS NOT NULL"
+    )
 )
 
 
@@ -24,18 +37,25 @@ def _capped(total: str) -> str:
     return f"CAST(least(coalesce({total}, 0), 9007199254740991) AS bigint)"
 
 
-_VALUES = """
-    rfm_values AS (
+_STORED = """
         SELECT contact_id, CAST(:as_of AS date) - last_gift_date AS days_since_last_gift, gift_count,
-            total_given AS monetary_value
-        FROM donor_summaries WHERE organization_id = :organization_id AND gift_count > 0 {only}
-    )"""
-_BORDERS = prepare(text(f"WITH {_VALUES.format(only='')} {RFM_BORDERS_SQL}"))
+            CASE WHEN CAST(:by_average AS boolean) THEN coalesce(average_gift, 0) ELSE total_given END AS monetary_value
+        FROM donor_summaries WHERE organization_id = :organization_id AND gift_count > 0 {only}"""
+_WITHIN = f"""
+        SELECT contact_id, days_since_last_gift, gift_count,
+            CASE WHEN CAST(:by_average AS boolean) THEN coalesce({AVERAGE_GIFT_SQL}, 0) ELSE total_given
+                END AS monetary_value
+        FROM (SELECT g.contact_id, count(*) AS gift_count,
+                CAST(:as_of AS date) - max(g.gift_date) AS days_since_last_gift, count(g.base_counted) AS gifts_with_rate, {_capped("sum(g.base_counted)")} AS total_given
+            FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id IS NOT NULL AND g.counted > 0
+                AND g.gift_date <= CAST(:as_of AS date)
+                AND g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer) {{only}}
+            GROUP BY 1) w"""
 
 
-def _rescore(only: str) -> str:
+def _rescore(values: str) -> str:
     return f"""
-        WITH {_VALUES.format(only=only)}, scored AS ({RFM_AGAINST_BORDERS_SQL})
+        WITH rfm_values AS ({values}), scored AS ({RFM_AGAINST_BORDERS_SQL})
         UPDATE donor_summaries d SET rfm_recency = scored.recency, rfm_frequency = scored.frequency,
             rfm_monetary = scored.monetary
         FROM scored WHERE d.organization_id = :organization_id AND d.contact_id = scored.contact_id
@@ -44,9 +64,30 @@ def _rescore(only: str) -> str:
     """
 
 
-_RESCORE_ALL = prepare(text(_rescore("")))
-_RESCORE_FEW = prepare(text(_rescore("") + " RETURNING d.contact_id"))
-_RESCORE_ONE = prepare(text(_rescore("AND contact_id = :contact_id")))
+class _Scoring:
+    """The statements of scores over one kind of values: all gifts, as stored, or those of a look-back."""
+
+    def __init__(self, values: str) -> None:
+        everybody = values.format(only="")
+        self.borders = prepare(text(f"WITH rfm_values AS ({everybody}) {RFM_BORDERS_SQL}"))
+        self.all = prepare(text(_rescore(everybody)))
+        self.few = prepare(text(_rescore(everybody) + " RETURNING d.contact_id"))
+        self.one = prepare(text(_rescore(values.format(only="AND contact_id = :contact_id"))))
+
+
+_BY_STORED, _BY_WINDOW = _Scoring(_STORED), _Scoring(_WITHIN)
+_UNSCORE = prepare(
+    text(
+        """
+        UPDATE donor_summaries d SET rfm_recency = NULL, rfm_frequency = NULL, rfm_monetary = NULL
+        WHERE d.organization_id = :organization_id AND d.rfm_recency IS NOT NULL
+            AND (CAST(:contact_id AS uuid) IS NULL OR d.contact_id = CAST(:contact_id AS uuid))
+            AND NOT EXISTS (SELECT 1 FROM gifts g WHERE g.organization_id = :organization_id
+                AND g.contact_id = d.contact_id AND g.counted > 0 AND g.gift_date <= CAST(:as_of AS date)
+                AND g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer))
+        """
+    )
+)
 _STORE_BORDERS = prepare(
     text(
         "INSERT INTO rfm_borders (organization_id, n, {names}, as_of, computed_at) "
@@ -63,6 +104,7 @@ _STORE_BORDERS = prepare(
 )
 # A UUIDv7 of now for every row: its first part is the same for all of them, the rest is random.
 _NEW_ID = "CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid)"
+_OR_KNOWN = "UNION SELECT contact_id FROM donor_summaries WHERE organization_id = :organization_id"
 # Gifts are summed by fiscal year first, then the years of each donor. `best` holds the sum of the best year and, in its
 # last four digits, that year: of equal sums the newest.
 JUDGED = f"""
@@ -102,8 +144,7 @@ JUDGED = f"""
             FROM runs r GROUP BY r.contact_id
         ),
         donors AS (
-            SELECT contact_id FROM given
-            UNION SELECT contact_id FROM donor_summaries WHERE organization_id = :organization_id
+            SELECT contact_id FROM given {_OR_KNOWN}
         ),
         figures AS (
             SELECT d.contact_id, coalesce(g.gift_count, 0) AS gift_count,
@@ -167,6 +208,23 @@ _REBUILD = prepare(
         """
     )
 )
+_OVERVIEW = prepare(
+    text(
+        f"""
+        WITH {JUDGED.replace(_OR_KNOWN, "")},
+        rfm_values AS (
+            SELECT contact_id, days_since_last_gift, gift_count, total_given AS monetary_value FROM judged
+        ),
+        scored AS ({RFM_SCORES_SQL})
+        SELECT (SELECT count(*) FROM judged) AS donors, (SELECT sum(j.total_given) FROM judged j) AS total_given,
+            (SELECT jsonb_object_agg(c.donor_status, c.n)
+                FROM (SELECT donor_status, count(*) AS n FROM judged GROUP BY 1) c) AS statuses,
+            (SELECT jsonb_object_agg(c.cell, c.n) FROM (SELECT 100 * recency + 10 * frequency + monetary AS cell,
+                count(*) AS n FROM scored GROUP BY 1) c) AS cells
+        WHERE CAST(:organization_id AS uuid) IS NOT NULL
+        """
+    )
+)
 _UNNOTED = prepare(
     text(
         """
@@ -184,26 +242,44 @@ async def patience(session: WriteSession) -> None:
     await session.fetch(_PATIENCE)
 
 
-async def rebuild_borders(session: WriteSession, as_of: date) -> RfmBorders | None:
-    """Compute and store the borders of a date from the stored figures."""
-    row = await session.fetch_row(_BORDERS, as_of=as_of)
+def _how(rfm: Rfm, as_of: date) -> tuple[_Scoring, dict[str, Any]]:
+    values: dict[str, Any] = {"as_of": as_of, "by_average": rfm.monetary == "average"}
+    if rfm.look_back_days is None:
+        return _BY_STORED, values
+    return _BY_WINDOW, {**values, "look_back": rfm.look_back_days}
+
+
+async def rebuild_borders(session: WriteSession, as_of: date, rfm: Rfm | None = None) -> RfmBorders | None:
+    """Compute and store the quintile borders of a date."""
+    by, values = _how(rfm or Rfm(), as_of)
+    row = await session.fetch_row(by.borders, **values)
     borders = None if row is None else borders_from_row(dict(row))
     if borders is not None:
         await session.execute(_STORE_BORDERS, n=borders.n, **borders.sql_params(), as_of=as_of, computed_at=session.now)
     return borders
 
 
-async def rescore(session: WriteSession, borders: RfmBorders, as_of: date, contact_id: UUID | None = None) -> None:
-    """Score every donor, or one, against borders."""
+async def rescore(
+    session: WriteSession, borders: RfmBorders, as_of: date, contact_id: UUID | None = None, rfm: Rfm | None = None
+) -> None:
+    """Score every donor, or one, against borders. Whose gifts are all older than the look-back has no score."""
+    drawn = rfm or Rfm()
+    by, values = _how(drawn, as_of)
+    if drawn.look_back_days is not None:
+        await session.execute(_UNSCORE, contact_id=contact_id, as_of=as_of, look_back=drawn.look_back_days)
     if contact_id is None:
-        await session.execute(_RESCORE_ALL, as_of=as_of, **borders.sql_params())
+        await session.execute(by.all, **values, **borders.sql_params())
     else:
-        await session.execute(_RESCORE_ONE, as_of=as_of, contact_id=contact_id, **borders.sql_params())
+        await session.execute(by.one, contact_id=contact_id, **values, **borders.sql_params())
 
 
-async def rescore_few(session: WriteSession, borders: RfmBorders, as_of: date) -> list[UUID]:
+async def rescore_few(session: WriteSession, borders: RfmBorders, as_of: date, rfm: Rfm | None = None) -> list[UUID]:
     """Score every donor of an organization with few; those whose scores changed."""
-    rows = await session.fetch(_RESCORE_FEW, as_of=as_of, **borders.sql_params())
+    drawn = rfm or Rfm()
+    by, values = _how(drawn, as_of)
+    if drawn.look_back_days is not None:
+        await session.execute(_UNSCORE, contact_id=None, as_of=as_of, look_back=drawn.look_back_days)
+    rows = await session.fetch(by.few, **values, **borders.sql_params())
     return [row["contact_id"] for row in rows]
 
 
@@ -220,6 +296,20 @@ async def rebuild_summaries(session: WriteSession, by: Standing, as_of: date) ->
         rules_version=by.rules.version,
         **by.rules.sql_params(),
     )
+
+
+async def overview(session: ReadSession, by: Standing, as_of: date) -> Row:
+    """Donors of a day by status and by RFM cell, from their gifts alone; nothing is stored. Rules and plans are those
+    of now."""
+    row = await session.fetch_row(
+        _OVERVIEW,
+        as_of=as_of,
+        fiscal_start=by.fiscal_start,
+        fiscal_year=fiscal_year(as_of, by.fiscal_start),
+        **by.rules.sql_params(),
+    )
+    assert row is not None  # counts always give a row
+    return row
 
 
 async def unnoted_donors(session: ReadSession) -> list[UUID]:

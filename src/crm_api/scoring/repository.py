@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, Statement, WriteSession, prepare
-from crm_api.scoring.fiscal import FISCAL_YEAR_SQL, YearFigures, fiscal_year, year_figures
-from crm_api.scoring.rfm import RfmBorders, borders_from_row
+from crm_api.kit.fiscal import fiscal_year
+from crm_api.scoring.fiscal import FISCAL_YEAR_SQL, YearFigures, year_figures
+from crm_api.scoring.rfm import MonetaryBasis, RfmBorders, RfmValues, borders_from_row
 from crm_api.scoring.status import StatusRules, default_rules
 from crm_api.scoring.summary import DonorSummary, half_even_mean
 
@@ -88,6 +89,18 @@ _STANDING = prepare(
         LEFT JOIN LATERAL (SELECT * FROM rfm_borders f WHERE f.organization_id = :organization_id
             AND f.as_of <= CAST(:as_of AS date) ORDER BY f.as_of DESC LIMIT 1) b ON true
         WHERE o.id = :organization_id
+        """
+    )
+)
+_WINDOW = prepare(
+    text(
+        """
+        SELECT count(*) AS gift_count, count(g.base_counted) AS gifts_with_rate,
+            CAST(least(coalesce(sum(g.base_counted), 0), 9007199254740991) AS bigint) AS total_given,
+            CAST(:as_of AS date) - max(g.gift_date) AS days_since_last_gift
+        FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id = :contact_id AND g.counted > 0
+            AND g.gift_date <= CAST(:as_of AS date)
+            AND g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer)
         """
     )
 )
@@ -255,6 +268,18 @@ def _summary(session: ReadSession, row: Row, as_of: date) -> DonorSummary:
         as_of=as_of,
         recurring_plan_ids=plan_ids,
     )
+
+
+async def values_within(
+    session: ReadSession, contact_id: UUID, as_of: date, look_back_days: int, basis: MonetaryBasis
+) -> RfmValues | None:
+    """What is scored of a donor where only gifts of so many days count; None without one."""
+    row = await session.fetch_row(_WINDOW, contact_id=contact_id, as_of=as_of, look_back=look_back_days)
+    if row is None or not row["gift_count"]:
+        return None
+    total, rated = row["total_given"], row["gifts_with_rate"]
+    money = total if basis == "sum" else half_even_mean(total, rated) or 0
+    return RfmValues(row["days_since_last_gift"], row["gift_count"], money)
 
 
 async def stored_summary(session: ReadSession, contact_id: UUID) -> Row | None:

@@ -19,6 +19,7 @@ from crm_api.scoring.models import donor_status_changes
 from crm_api.scoring.profile import foreseen
 from crm_api.scoring.repository import Giving, Standing
 from crm_api.scoring.rfm import RfmBorders, borders_of, cell, values_of
+from crm_api.scoring.settings import ltv_of, rfm_of
 from crm_api.scoring.status import Reason, StatusResult, StatusRules, evaluate
 from crm_api.scoring.summary import DonorSummary
 
@@ -124,12 +125,13 @@ def _settled(borders: RfmBorders | None) -> bool:
 
 async def _rescore_after(session: WriteSession, by: Standing, contact_id: UUID, as_of: date) -> list[UUID]:
     """Score the donor; where borders move with every gift, everybody. Whose scores changed beside."""
+    rfm = rfm_of(by.settings)
     if by.borders is not None and _settled(by.borders):
-        await rebuilding.rescore(session, by.borders, as_of, contact_id)
+        await rebuilding.rescore(session, by.borders, as_of, contact_id, rfm)
         return []
     await repository.lock_all(session)  # held already, except where a rebuild has just left fewer donors
-    borders = await rebuilding.rebuild_borders(session, as_of)
-    return [] if borders is None else await rebuilding.rescore_few(session, borders, as_of)
+    borders = rfm.effective(await rebuilding.rebuild_borders(session, as_of, rfm))
+    return [] if borders is None else await rebuilding.rescore_few(session, borders, as_of, rfm)
 
 
 async def rebuild(session: WriteSession, *, figures: bool = True, scores: bool = True) -> int:
@@ -141,9 +143,10 @@ async def rebuild(session: WriteSession, *, figures: bool = True, scores: bool =
     by = await repository.standing(session, as_of)
     count = await rebuilding.rebuild_summaries(session, by, as_of) if figures else 0
     if scores:
-        borders = await rebuilding.rebuild_borders(session, as_of)
+        rfm = rfm_of(by.settings)
+        borders = rfm.effective(await rebuilding.rebuild_borders(session, as_of, rfm))
         if borders is not None:
-            await rebuilding.rescore(session, borders, as_of)
+            await rebuilding.rescore(session, borders, as_of, rfm=rfm)
     if figures:
         await note_donors(session, await rebuilding.unnoted_donors(session))
     emit(session, ScoringRebuilt(as_of=as_of))
@@ -193,8 +196,8 @@ async def donor_profile(session: ReadSession, contact_id: UUID, as_of: date | No
             "total": {"amount": giving.soft_credits[1], "currency": currency},
             "gifts_without_rate": giving.soft_credits[2],
         },
-        "rfm": None if unscored else _rfm(summary, by.borders),
-        **foreseen(giving, currency, past=day < now),
+        "rfm": None if unscored else await _rfm(session, contact_id, summary, by),
+        **foreseen(giving, result.status, ltv_of(by.settings), currency, past=day < now),
         "reasons": [_reason(reason) for reason in result.reasons],
         "rules_version": by.rules.version,
         "as_of": day,
@@ -215,11 +218,14 @@ def _years(giving: Giving, currency: str) -> dict[str, Any]:
     }
 
 
-def _rfm(summary: DonorSummary, borders: RfmBorders | None) -> dict[str, Any] | None:
-    values = values_of(summary)
+async def _rfm(session: ReadSession, contact_id: UUID, summary: DonorSummary, by: Standing) -> dict[str, Any] | None:
+    rfm = rfm_of(by.settings)
+    values = values_of(summary, monetary_basis=rfm.monetary)
+    if values is not None and rfm.look_back_days is not None:
+        values = await repository.values_within(session, contact_id, summary.as_of, rfm.look_back_days, rfm.monetary)
     if values is None:
         return None
-    stored = borders or borders_of([values])
+    stored = rfm.effective(by.borders or borders_of([values]))
     if stored is None:
         raise NotFound("There are no donors to score against yet.")
     scored = cell(
@@ -227,6 +233,7 @@ def _rfm(summary: DonorSummary, borders: RfmBorders | None) -> dict[str, Any] | 
         values.gift_count,
         values.monetary_value,
         stored,
+        names=rfm.names,
         gifts_without_rate=summary.gifts_without_rate,
     )
     return {

@@ -12,9 +12,16 @@ from crm_api.donations.gifts.service import note_donor
 from crm_api.donations.recurring.facts import PlanChanged
 from crm_api.kit.db import WriteSession
 from crm_api.outbox.facts import Job, Registry, Schedule, Subscriber
-from crm_api.scoring import service
-from crm_api.scoring.facts import ScoringDue
+from crm_api.scoring import modelling, rebuilding, runs, service
+from crm_api.scoring.facts import (
+    DonorStatusRulesChanged,
+    PredictionsDue,
+    RfmSettingsChanged,
+    ScoringDue,
+    ScoringRunAsked,
+)
 
+_LONG = timedelta(minutes=15)
 _GONE = ("refunded", "disputed", "charged_back")
 """Statuses of gifts whose money arrived and which may count for nothing now."""
 
@@ -42,6 +49,22 @@ async def rebuild(session: WriteSession, job: Job) -> None:
     await service.rebuild(session)
 
 
+async def run(session: WriteSession, job: Job) -> None:
+    """Do the next part of a run."""
+    await runs.step(session, UUID(job.payload["run_id"]))
+
+
+async def run_failed(session: WriteSession, job: Job) -> None:
+    """Say in the run that it could not be finished."""
+    await runs.fail(session, UUID(job.payload["run_id"]))
+
+
+async def refit(session: WriteSession, job: Job) -> None:
+    """Fit the models of giving anew and foresee every donor."""
+    await rebuilding.patience(session)
+    await modelling.refit(session, service.today(session), current=True)
+
+
 def _has_donor(fact: GiftRecorded | GiftChanged | PlanChanged) -> bool:
     return fact.contact_id is not None or getattr(fact, "previous_contact_id", None) is not None
 
@@ -54,5 +77,18 @@ def register(registry: Registry) -> None:
         )
     )
     registry.subscribe(Subscriber("scoring.follow_merge", (ContactsMerged, ContactsUnmerged), handle=follow_merge))
-    registry.subscribe(Subscriber("scoring.rebuild", (ScoringDue, GiftsRestated), handle=rebuild, max_attempts=5))
+    registry.subscribe(
+        Subscriber(
+            "scoring.rebuild",
+            (ScoringDue, GiftsRestated, DonorStatusRulesChanged, RfmSettingsChanged),
+            handle=rebuild,
+            max_attempts=5,
+            timeout=_LONG,
+        )
+    )
+    registry.subscribe(
+        Subscriber("scoring.run", (ScoringRunAsked,), handle=run, on_dead=run_failed, max_attempts=3, timeout=_LONG)
+    )
+    registry.subscribe(Subscriber("scoring.refit", (PredictionsDue,), handle=refit, max_attempts=3, timeout=_LONG))
+    registry.schedule(Schedule("scoring.weekly", PredictionsDue, every=timedelta(days=7), at_hour=4))
     registry.schedule(Schedule("scoring.nightly", ScoringDue, every=timedelta(days=1), at_hour=3))

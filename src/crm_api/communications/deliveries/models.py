@@ -8,7 +8,7 @@ from crm_api.kit.personal import anonymise
 from crm_api.kit.tables import instant, number, one_of, refers, string, tenant_table, uid
 
 STATES = ("queued", "sending", "sent", "suppressed", "canceled", "failed", "bounced", "unknown")
-KINDS = ("welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt")
+KINDS = ("welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt", "card_expiring")
 
 messages = tenant_table(
     "messages",
@@ -21,6 +21,7 @@ messages = tenant_table(
     uid("contact_id"),
     uid("gift_id", null=True),
     uid("receipt_id", null=True),
+    uid("recurring_plan_id", null=True),
     string("dedupe_key", binary=True),  # at most one letter of each family per gift
     string("language"),
     string("recipient", null=True, tag="donor_sensitive"),
@@ -40,12 +41,19 @@ messages = tenant_table(
     refers("contact_id", "contacts"),
     refers("gift_id", "gifts"),
     refers("receipt_id", "receipts"),
+    refers("recurring_plan_id", "recurring_plans"),
     refers("consent_event_id", "consent_events"),
     UniqueConstraint("organization_id", "dedupe_key"),
     Index("ix_messages__created", "organization_id", "created_at", "id"),
     Index("ix_messages__contact", "organization_id", "contact_id", "kind"),
     Index("ix_messages__timeline", "organization_id", "contact_id", "created_at", "id"),
     Index("ix_messages__gift", "organization_id", "gift_id"),
+    Index(
+        "ix_messages__plan",
+        "organization_id",
+        "recurring_plan_id",
+        postgresql_where=text("recurring_plan_id IS NOT NULL"),
+    ),
     Index("ix_messages__receipt", "organization_id", "receipt_id", postgresql_where=text("receipt_id IS NOT NULL")),
     Index(
         "ix_messages__consent",

@@ -17,7 +17,7 @@ from crm_api.kit.crypto import Vault
 from crm_api.kit.db import RowLike
 
 PURPOSES: Mapping[str, str] = dict.fromkeys(
-    ("welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt"), TRANSACTIONAL
+    ("welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt", "card_expiring"), TRANSACTIONAL
 )
 """Kind of letter → what it is for. Letters about somebody's own gift rest on the contract."""
 _REFUSED = {

@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, text
 
 from crm_api.communications.channels.channel import Attachment, Channel, OutgoingEmail, message_id_of
-from crm_api.communications.deliveries import receipts
+from crm_api.communications.deliveries import plans, receipts
 from crm_api.communications.deliveries.models import messages
 from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, further_headers, right
 from crm_api.communications.facts import LetterQueued
@@ -263,7 +263,8 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
                 await _mark(session, message_id, *obstacle)
             await runner.finish(session, job)
             return
-        letter = await render_letter(default_template(row["kind"], row["language"]), _context(row, settings.retry_url))
+        told = _context(row, settings.retry_url) | await plans.told(session, row)
+        letter = await render_letter(default_template(row["kind"], row["language"]), told)
         # A file is written under the delivery's own name, so writing it twice is writing it once; SMTP has no such
         # thing, and a letter found in this state after a crash is not sent again.
         state = "sending" if settings.mail_directory is None else "queued"

@@ -11,6 +11,7 @@ LETTER_KINDS: Mapping[str, str] = {
     "thank_you": "Thanks for a later gift",
     "payment_failed": "A payment did not go through, and how to repeat it",
     "refund_confirmed": "Money was given back",
+    "card_expiring": "The card of a regular gift runs out soon",
     "receipt": "A numbered receipt, with the document attached",
 }
 LANGUAGES: Mapping[str, str] = {

@@ -28,6 +28,8 @@ VARIABLES: Mapping[str, str] = {
     "receipt.date_text": "When it was issued, written out; may be missing",
     "receipt.amount_text": "What it is for, with the currency; may be missing",
     "receipt.year": "Of a statement for a whole year: that year; may be missing",
+    "card.expires_text": "The last day that the card of a regular gift is good for; may be missing",
+    "card.mask": "The first and last digits of that card; may be missing",
     "retry_url": "Where a failed payment can be repeated; may be missing",
     "language": "The language of the letter: en, uk, ka, ru or ar",
 }
@@ -84,7 +86,7 @@ def clean_context(context: Mapping[str, object], language: str) -> dict[str, obj
     plain(dict(context))
     cleaned = _clean(context, "")
     assert isinstance(cleaned, dict)
-    for group in ("organization", "donor", "gift", "receipt"):
+    for group in ("organization", "donor", "gift", "receipt", "card"):
         if not isinstance(cleaned.get(group), dict):
             cleaned[group] = {}
     for path in VARIABLES:

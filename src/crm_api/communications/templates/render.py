@@ -153,5 +153,6 @@ def sample_context(language: str, *, sparse: bool = False) -> dict[str, object]:
         "amount_text": format_money(Money(125050, "UAH"), language),
         "year": "2025",
     }
+    context["card"] = {"expires_text": format_date(date(2025, 8, 31), language), "mask": "444403******1902"}
     context["retry_url"] = "https://charity.example/give/again"
     return context

@@ -216,17 +216,24 @@ async def record_gift(
     return {**DETAILS, **gift} if parts is None else {**DETAILS, **gift, "allocations": parts}
 
 
+async def restated(
+    session: WriteSession, row: RowLike, entries: Sequence[Entry], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Columns of a gift that are others by these entries and `changes` of columns."""
+    balance = derive(entries)
+    after = {**dict(row), **changes}
+    after |= _derived(session, entries, balance, amount=after["amount"], fallback=row["received_at"])
+    after |= await _base(session, after, balance)
+    return {name: value for name, value in after.items() if value != row[name]}
+
+
 async def settle(
     session: WriteSession, row: Row, changes: Mapping[str, Any] | None = None, *, touched: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Derive a locked gift's state anew from its entries and write what changed, with other `changes` of columns.
     `touched` names members that changed in other tables: then the gift has changed in any case."""
     entries = [repository.entry_of(entry) for entry in await repository.entry_rows(session, row["id"])]
-    balance = derive(entries)
-    after = {**dict(row), **(changes or {})}
-    after |= _derived(session, entries, balance, amount=after["amount"], fallback=row["received_at"])
-    after |= await _base(session, after, balance)
-    changed = {name: value for name, value in after.items() if value != row[name]}
+    changed = await restated(session, row, entries, changes or {})
     if not changed and not touched:
         return dict(row)
     written = dict(await update_row(session, gifts, row["id"], changed, expected=None))

@@ -79,7 +79,7 @@ ledger_gifts = tenant_table(
     "ledger_gifts",
     uid("gift_id"),
     number("gift_version"),  # the version of the gift that is posted
-    number("revision"),
+    number("revision"),  # how often it was looked at
     instant("posted_at"),
     refers("gift_id", "gifts"),
     key=("gift_id",),

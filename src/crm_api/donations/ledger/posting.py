@@ -47,16 +47,11 @@ async def post_next(session: WriteSession, after: UUID = FIRST, *, most: int = A
 async def _replay(session: WriteSession, ids: Sequence[UUID]) -> int:
     """Post claimed gifts by a replay of their entries."""
     lines: list[dict[str, Any]] = []
-    marks = []
     for row in await repository.standing(session, ids):
-        found = missing_of(row, session.tenant.timezone)
-        revision = row["revision"] + (1 if found else 0)
-        marks.append({"gift_id": row["id"], "version": row["version"], "revision": revision})
-        for number, line in enumerate(found, start=1):
-            journal = journal_of(line, row["closed_through"], row["currency"], revision=revision, number=number)
+        for number, line in enumerate(missing_of(row, session.tenant.timezone), start=1):
+            journal = journal_of(line, row["closed_through"], row["currency"], revision=row["revision"], number=number)
             lines.append({**journal, "gift_id": row["id"]})
     await repository.post_lines(session, lines)
-    await repository.mark(session, marks)
     return len(lines)
 
 

@@ -36,14 +36,19 @@ _COUNT_UNPOSTED = prepare(
         """
     )
 )
+# Whoever claims a gift posts it in the same transaction, from what is committed once the claim stands: at least the
+# version that is noted here.
+_TAKEN = """
+        ON CONFLICT (organization_id, gift_id) DO UPDATE SET posted_at = excluded.posted_at, revision = m.revision + 1,
+            gift_version = greatest(m.gift_version, excluded.gift_version)"""
 _CLAIM = prepare(
     text(
         f"""
         WITH books AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_BOOKS}))
         INSERT INTO ledger_gifts AS m (organization_id, gift_id, gift_version, revision, posted_at)
-        SELECT g.organization_id, g.id, 0, 0, :now FROM books, gifts g
+        SELECT g.organization_id, g.id, g.version, 1, :now FROM books, gifts g
         WHERE g.organization_id = :organization_id AND g.id = ANY(CAST(:ids AS uuid[])) ORDER BY g.id
-        ON CONFLICT (organization_id, gift_id) DO UPDATE SET posted_at = excluded.posted_at
+        {_TAKEN}
         """
     )
 )
@@ -52,13 +57,13 @@ _CLAIM_NEXT = prepare(
         f"""
         WITH books AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_BOOKS})),
         part AS MATERIALIZED (
-            SELECT g.id FROM gifts g LEFT JOIN ledger_gifts m
+            SELECT g.id, g.version FROM gifts g LEFT JOIN ledger_gifts m
                 ON m.organization_id = g.organization_id AND m.gift_id = g.id
             WHERE g.organization_id = :organization_id AND g.id > CAST(:after AS uuid) AND {UNPOSTED}
             ORDER BY g.id LIMIT :most)
         INSERT INTO ledger_gifts AS m (organization_id, gift_id, gift_version, revision, posted_at)
-        SELECT :organization_id, part.id, 0, 0, :now FROM books, part ORDER BY part.id
-        ON CONFLICT (organization_id, gift_id) DO UPDATE SET posted_at = excluded.posted_at
+        SELECT :organization_id, part.id, part.version, 1, :now FROM books, part ORDER BY part.id
+        {_TAKEN}
         RETURNING m.gift_id
         """
     )
@@ -74,7 +79,7 @@ POSTED = """
 _STANDING = prepare(
     text(
         f"""
-        SELECT g.id, g.version, g.currency, g.method, g.connection_id, g.fund_id, g.amount, m.revision,
+        SELECT g.id, g.currency, g.method, g.connection_id, g.fund_id, g.amount, m.revision,
             CAST({CLOSED} AS date) AS closed_through,
             (SELECT jsonb_agg(jsonb_build_object('kind', e.kind, 'key', e.entry_key, 'occurred_at', e.occurred_at,
                 'amount', e.amount, 'ref', e.ref, 'status', e.status, 'reason', e.reason, 'started_at', e.started_at))
@@ -117,15 +122,6 @@ _POST = prepare(
         """
     )
 )
-_MARK = prepare(
-    text(
-        """
-        UPDATE ledger_gifts m SET gift_version = d.version, revision = d.revision
-        FROM jsonb_to_recordset(:marks) AS d(gift_id uuid, version integer, revision integer)
-        WHERE m.organization_id = :organization_id AND m.gift_id = d.gift_id
-        """
-    )
-)
 
 # Gifts with one charge, at most one fee and nothing else: nearly all of an import. Their books follow from their
 # columns, so that thousands are posted by one statement: nothing was given back or lost, so `counted` is what was
@@ -141,7 +137,7 @@ _POST_PLAIN = prepare(
             FROM payment_entries e
             WHERE e.organization_id = :organization_id AND e.gift_id = ANY(CAST(:ids AS uuid[])) GROUP BY 1),
         claimed AS MATERIALIZED (
-            SELECT g.id, g.version, g.currency, g.fund_id, g.counted, g.fee, g.gift_date,
+            SELECT g.id, g.currency, g.fund_id, g.counted, g.fee, g.gift_date,
                 coalesce(t.charges, 0) AS charges,
                 CAST(t.fee_at AT TIME ZONE CAST(:zone AS text) AS date) AS fee_date, m.revision,
                 NOT g.is_split AND g.superseded_by IS NULL AND coalesce(t.charges, 0) <= 1 AND coalesce(t.fees, 0) <= 1
@@ -176,15 +172,9 @@ _POST_PLAIN = prepare(
                 row_number() OVER (PARTITION BY d.gift_id ORDER BY d.day, d.kind, d.low, d.high, d.amount) AS line
             FROM differing d),
         accounts AS ({_ACCOUNTS}),
-        marks AS (
-            UPDATE ledger_gifts m SET gift_version = c.version,
-                revision = m.revision
-                    + CASE WHEN EXISTS (SELECT 1 FROM lines l WHERE l.gift_id = c.id) THEN 1 ELSE 0 END
-            FROM claimed c
-            WHERE m.organization_id = :organization_id AND m.gift_id = c.id AND c.plain),
         posted AS (
             INSERT INTO ledger_journals ({_COLUMNS})
-            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, NULL, c.revision + 1, l.line,
+            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, NULL, c.revision, l.line,
                 greatest(l.day, {CLOSED} + 1), l.day, l.debit, l.credit, CAST(abs(l.amount) AS bigint), c.currency,
                 l.fund_id, :now
             FROM lines l JOIN claimed c ON c.id = l.gift_id
@@ -226,7 +216,7 @@ async def count_unposted(session: ReadSession) -> int:
 
 
 async def claim(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Keep these gifts' books to this transaction; whoever else has them is waited for."""
+    """Keep these gifts' books to this transaction, which is to post them; whoever else has them is waited for."""
     await session.execute(_CLAIM, ids=list(ids), now=session.now)
 
 
@@ -245,11 +235,6 @@ async def post_lines(session: WriteSession, lines: Sequence[dict[str, Any]]) -> 
     """Write journals, and the accounts that they are the first in."""
     if lines:
         await session.execute(_POST, lines=list(lines), stamp=_stamp(), now=session.now)
-
-
-async def mark(session: WriteSession, marks: Sequence[dict[str, Any]]) -> None:
-    """Note which version of each gift is posted."""
-    await session.execute(_MARK, marks=list(marks))
 
 
 async def post_plain(session: WriteSession, ids: Sequence[UUID], zone: str) -> tuple[int, list[UUID]]:

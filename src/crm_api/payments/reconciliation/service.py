@@ -44,6 +44,7 @@ _PRUNE = prepare(
         "AND created_at < :before"
     )
 )
+_FORGET = prepare(text("DELETE FROM payment_reconciliations WHERE organization_id = :organization_id AND id = :id"))
 _COUNTS = ("listed", "matched", *KINDS, "resolved")
 
 
@@ -149,6 +150,11 @@ async def start_nightly(session: WriteSession, vault: Vault) -> None:
 async def get_reconciliation(session: ReadSession, reconciliation_id: UUID) -> Row:
     """One reconciliation, or 404."""
     return await get_row(session, payment_reconciliations, reconciliation_id, "reconciliation")
+
+
+async def forget(session: WriteSession, reconciliation_id: UUID) -> None:
+    """Remove a reconciliation that has found nothing and could not."""
+    await session.execute(_FORGET, id=reconciliation_id)
 
 
 async def prune(session: WriteSession) -> None:

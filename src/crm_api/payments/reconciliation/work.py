@@ -11,7 +11,7 @@ from uuid import UUID
 from crm_api.kit import http
 from crm_api.kit.db import Row, Tenant, WriteSession
 from crm_api.kit.updates import update_row
-from crm_api.outbox.facts import GiveUp, Job
+from crm_api.outbox.facts import Job
 from crm_api.payments.abilities import Listed, ListedPage, ListsPayments, Refused
 from crm_api.payments.apply import CurrencyMismatch, PaymentUnknown, apply, wait_key
 from crm_api.payments.connections.service import OpenConnection, get_connection, open_connection
@@ -44,13 +44,26 @@ async def work(runner: WorkerRunner, tenant: Tenant, job: Job) -> None:
                 while not row["all_listed"]:
                     row = await _one_page(runner, tenant, row, opened, client)
         except Refused as refused:
-            raise GiveUp(f"{opened.provider} refuses to list payments: {refused}") from None
+            async with runner.write(tenant) as session:
+                await runner.finish(session, job)
+                await _refused(session, row, refused.code)
+            return
     async with runner.write(tenant) as session:
         await runner.finish(session, job)
         if row["state"] in {"queued", "running"}:
             counts = await comparing.conclude(session, row)
             changes = {"state": "succeeded", "progress": 1000, "totals": counts, "finished_at": session.now}
             await update_row(session, payment_reconciliations, row["id"], changes, expected=None)
+
+
+async def _refused(session: WriteSession, row: Row, code: str) -> None:
+    """The provider says no. That a connection never had what listing needs is no news of each night."""
+    if row["origin"] == "nightly" and code.endswith("_missing"):
+        await service.forget(session, row["id"])
+        return
+    reason = f"{row['provider']} refuses to list payments ({code}): see the connection's credentials, then ask anew."
+    changes = {"state": "failed", "reason": reason, "finished_at": session.now}
+    await update_row(session, payment_reconciliations, row["id"], changes, expected=None)
 
 
 async def _one_page(

@@ -1,4 +1,4 @@
-"""HTTP of the reports on giving: each as JSON, or by `Accept` as CSV."""
+"""HTTP of the reports on giving: each as JSON, or by `Accept` as CSV, SVG or PNG."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from crm_api.idempotency.boundary import reads, router
 from crm_api.kit.db import ReadSession
 from crm_api.kit.reply import reply
 from crm_api.kit.schemas import QueryDay
+from crm_api.reports.forms import RESPONSES, VARY, formed
 from crm_api.reports.giving import cohorts, rfm, spread, yearly
 from crm_api.reports.giving.base import asked
 from crm_api.reports.giving.schemas import (
@@ -25,14 +26,9 @@ from crm_api.reports.giving.schemas import (
     RfmMigrationReport,
     RfmReport,
 )
-from crm_api.reports.negotiation import chosen
-from crm_api.reports.report import Report, as_csv
+from crm_api.reports.report import Report
 
 routes = router("reports")
-OFFERS = ("application/json", "text/csv")
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The report, by Accept"}
-}
 AsOf = Annotated[
     QueryDay | None, Query(description="The day to look from; today when not given. Gifts dated later do not count.")
 ]
@@ -43,17 +39,17 @@ Scored = Annotated[ReadSession, reads("scoring:read")]
 Named = Annotated[ReadSession, reads("scoring:read", "contacts:read")]
 
 
-def _answer(request: Request, found: Mapping[str, Any], table: Callable[[Mapping[str, Any]], Report]) -> Response:
-    if chosen(request.headers.get("accept"), OFFERS) == "text/csv":
-        name = f'attachment; filename="{found["report"]}.csv"'
-        return Response(
-            as_csv(table(found)), media_type="text/csv", headers={"Content-Disposition": name, "Vary": "Accept"}
-        )
-    return reply(dict(found), headers={"Vary": "Accept"})
+async def _answer(
+    request: Request, session: ReadSession, found: Mapping[str, Any], table: Callable[[Mapping[str, Any]], Report]
+) -> Response:
+    made = await formed(session, request.headers.get("accept"), found["report"], found, table)
+    if made is None:
+        return reply(dict(found), headers=VARY)
+    return Response(made.content, media_type=made.media_type, headers=dict(made.headers))
 
 
 @routes.get(
-    "/v1/reports/gain-loss", operation_id="reports_gain_loss", response_model=GainLossReport, responses=_CONTENT
+    "/v1/reports/gain-loss", operation_id="reports_gain_loss", response_model=GainLossReport, responses=RESPONSES
 )
 async def reports_gain_loss(
     request: Request,
@@ -65,11 +61,11 @@ async def reports_gain_loss(
 ) -> Response:
     """What new, returning, upgrading, downgrading and lapsed donors brought or took away against the year before."""
     found = await yearly.gain_loss(session, await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id), year)
-    return _answer(request, found, yearly.gain_loss_table)
+    return await _answer(request, session, found, yearly.gain_loss_table)
 
 
 @routes.get(
-    "/v1/reports/retention", operation_id="reports_retention", response_model=RetentionReport, responses=_CONTENT
+    "/v1/reports/retention", operation_id="reports_retention", response_model=RetentionReport, responses=RESPONSES
 )
 async def reports_retention(
     request: Request,
@@ -83,10 +79,10 @@ async def reports_retention(
     found = await yearly.retention(
         session, await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id), years
     )
-    return _answer(request, found, yearly.retention_table)
+    return await _answer(request, session, found, yearly.retention_table)
 
 
-@routes.get("/v1/reports/lybunt", operation_id="reports_lybunt", response_model=AbsentReport, responses=_CONTENT)
+@routes.get("/v1/reports/lybunt", operation_id="reports_lybunt", response_model=AbsentReport, responses=RESPONSES)
 async def reports_lybunt(
     request: Request,
     session: Named,
@@ -107,10 +103,10 @@ async def reports_lybunt(
         limit=limit,
         cursor=cursor,
     )
-    return _answer(request, found, yearly.absent_table)
+    return await _answer(request, session, found, yearly.absent_table)
 
 
-@routes.get("/v1/reports/sybunt", operation_id="reports_sybunt", response_model=AbsentReport, responses=_CONTENT)
+@routes.get("/v1/reports/sybunt", operation_id="reports_sybunt", response_model=AbsentReport, responses=RESPONSES)
 async def reports_sybunt(
     request: Request,
     session: Named,
@@ -129,10 +125,10 @@ async def reports_sybunt(
     found = await yearly.absent(
         session, question, "sybunt", year=year, include_last_year=include_last_year, limit=limit, cursor=cursor
     )
-    return _answer(request, found, yearly.absent_table)
+    return await _answer(request, session, found, yearly.absent_table)
 
 
-@routes.get("/v1/reports/cohorts", operation_id="reports_cohorts", response_model=CohortReport, responses=_CONTENT)
+@routes.get("/v1/reports/cohorts", operation_id="reports_cohorts", response_model=CohortReport, responses=RESPONSES)
 async def reports_cohorts(
     request: Request,
     session: Scored,
@@ -145,14 +141,14 @@ async def reports_cohorts(
     """Donors by the year or month of their first gift, and how many of them give in each period after."""
     question = await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id)
     found = await cohorts.cohorts(session, question, by, min(most, cohorts.MOST[by]))
-    return _answer(request, found, cohorts.cohorts_table)
+    return await _answer(request, session, found, cohorts.cohorts_table)
 
 
 @routes.get(
     "/v1/reports/giving-pyramid",
     operation_id="reports_giving_pyramid",
     response_model=PyramidReport,
-    responses=_CONTENT,
+    responses=RESPONSES,
 )
 async def reports_giving_pyramid(
     request: Request,
@@ -164,14 +160,14 @@ async def reports_giving_pyramid(
 ) -> Response:
     """How many donors gave how much, in bands from the smallest up."""
     found = await spread.pyramid(session, await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id), span)
-    return _answer(request, found, spread.pyramid_table)
+    return await _answer(request, session, found, spread.pyramid_table)
 
 
 @routes.get(
     "/v1/reports/concentration",
     operation_id="reports_concentration",
     response_model=ConcentrationReport,
-    responses=_CONTENT,
+    responses=RESPONSES,
 )
 async def reports_concentration(
     request: Request,
@@ -185,16 +181,17 @@ async def reports_concentration(
     found = await spread.concentration(
         session, await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id), span
     )
-    return _answer(request, found, spread.concentration_table)
+    return await _answer(request, session, found, spread.concentration_table)
 
 
-@routes.get("/v1/reports/rfm", operation_id="reports_rfm", response_model=RfmReport, responses=_CONTENT)
+@routes.get("/v1/reports/rfm", operation_id="reports_rfm", response_model=RfmReport, responses=RESPONSES)
 async def reports_rfm(
     request: Request, session: Scored, as_of: AsOf = None, fund_id: Fund = None, campaign_id: Campaign = None
 ) -> Response:
     """The RFM cube and its eleven names, of all donors as of a day."""
-    return _answer(
+    return await _answer(
         request,
+        session,
         await rfm.rfm(session, await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id)),
         rfm.rfm_table,
     )
@@ -204,7 +201,7 @@ async def reports_rfm(
     "/v1/reports/rfm-migration",
     operation_id="reports_rfm_migration",
     response_model=RfmMigrationReport,
-    responses=_CONTENT,
+    responses=RESPONSES,
 )
 async def reports_rfm_migration(
     request: Request,
@@ -218,9 +215,8 @@ async def reports_rfm_migration(
 ) -> Response:
     """From which RFM name to which the donors went between two days."""
     question = await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id)
-    return _answer(
-        request, await rfm.migration(session, question, from_date or _year_before(question.as_of)), rfm.migration_table
-    )
+    found = await rfm.migration(session, question, from_date or _year_before(question.as_of))
+    return await _answer(request, session, found, rfm.migration_table)
 
 
 def _year_before(day: date) -> date:

@@ -31,16 +31,17 @@ _VERSIONS = prepare(
 )
 
 
-@lru_cache(maxsize=1)
-def _named() -> Statement:
-    """Which of some contacts any other record names. The foreign keys of the schema say where that can be."""
+@lru_cache(maxsize=8)
+def naming(target: str, follows: frozenset[str]) -> Statement:
+    """Which of some rows of a table any record names, but for records of the tables that follow it. The foreign keys
+    of the schema say where that can be."""
     parts = []
     for table in sorted(metadata.tables.values(), key=lambda one: one.name):
         for constraint in table.constraints:
-            if not isinstance(constraint, ForeignKeyConstraint) or table.name in _FOLLOWS:
+            if not isinstance(constraint, ForeignKeyConstraint) or table.name in follows:
                 continue
             for element in constraint.elements:
-                if element.target_fullname == "contacts.id":
+                if element.target_fullname == f"{target}.id":
                     column = element.parent.name
                     parts.append(
                         f"SELECT {column} AS id FROM {table.name} WHERE organization_id = :organization_id "
@@ -55,7 +56,7 @@ async def undo(session: WriteSession, import_id: UUID, rows: Sequence[Journal]) 
     made = {row.record_id for row in rows if row.outcome in {"created", "queued"}}
     versions = await _versions(session, import_id, made)
     async with session.beyond_limit():  # who is named by a record that the caller does not see is named too
-        named = {row["id"] for row in await session.fetch(_named(), ids=list(made))} if made else set()
+        named = {row["id"] for row in await session.fetch(naming("contacts", _FOLLOWS), ids=list(made))} if made else set()
         unseen = (await bulk.by_ids(session, made - found.keys())).keys()
     outcomes: dict[int, str] = {}
     states: dict[UUID, Mapping[str, Any]] = {**found}

@@ -88,6 +88,7 @@ class ContactsKind:
     """`ImportKind` of contacts."""
 
     name = "contacts"
+    read_scope, write_scope = "contacts:read", "contacts:write"
     target_names = frozenset(one.name for one in TARGETS)
 
     def targets(self, context: Context) -> Sequence[Target]:

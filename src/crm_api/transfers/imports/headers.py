@@ -115,12 +115,13 @@ def preset_of(headers: Sequence[str]) -> str | None:
     return None
 
 
-def _joined(text: str) -> str:
+def joined(text: str) -> str:
+    """The words of a header with single spaces between them."""
     return " ".join(part for part in _SPLIT.split(text) if part)
 
 
 _BY_HEADER = {plain_header(word): target for target, known in CONTACT_HEADERS.items() for word in known}
-_BY_HEADER |= {_joined(word): target for word, target in list(_BY_HEADER.items())}
+_BY_HEADER |= {joined(word): target for word, target in list(_BY_HEADER.items())}
 
 
 def known_target(header: str, targets: Sequence[str], preset: str | None) -> str | None:
@@ -131,12 +132,12 @@ def known_target(header: str, targets: Sequence[str], preset: str | None) -> str
     plain = plain_header(header)
     if preset is not None and plain in PRESETS[preset]:
         return PRESETS[preset][plain]
-    for form in (plain, _joined(plain)):
+    for form in (plain, joined(plain)):
         under = form.replace(" ", "_")
         found = next((one for one in (form, under) if one in targets), None) or _BY_HEADER.get(form)
         if found is not None:
             return found
-    numbered = re.fullmatch(r"(.+?)[ _]?[2-9]", _joined(plain))
+    numbered = re.fullmatch(r"(.+?)[ _]?[2-9]", joined(plain))
     if numbered and (found := _BY_HEADER.get(numbered[1])) in {"email", "phone"}:
         return found
     return None

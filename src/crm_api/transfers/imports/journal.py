@@ -147,12 +147,16 @@ async def write_rows(
                 "record_id": result.record_id,
                 "record_version": result.record_version,
                 "own": result.own,
-                "changes": result.changes if kept else None,
+                "changes": {**(result.changes or {} if kept else {}), **_made(result)} or None,
                 "errors": [CellError(*one)._asdict() for one in result.errors] or None,
                 "cells": [cell.replace("\x00", "") for cell in row.cells] if result.outcome == "failed" else None,
             }
         )
     await session.execute(_INSERT, import_id=import_id, rows=orjson.dumps(rows, default=plain).decode())
+
+
+def _made(result: RowResult) -> dict[str, list[Any]]:
+    return {f"{what}_created": [None, one] for what, one in result.made.items()}
 
 
 async def clear_from(session: WriteSession, import_id: UUID, number: int, most: int) -> None:

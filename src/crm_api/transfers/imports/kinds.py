@@ -52,6 +52,8 @@ class RowResult:
     own: bool = False
     changes: dict[str, list[Any]] | None = None
     errors: list[CellError] = field(default_factory=list)
+    made: dict[str, UUID] = field(default_factory=dict)
+    """Other records that the row created, by what they are; undo finds them in its changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,11 @@ class Options:
     date_order: str | None = None
     sensitive: bool = False
     """Whoever started the import may write beneficiary-sensitive fields."""
+    create_contacts: bool = False
+    """Of gifts: whoever a row names and nobody knows becomes a contact."""
+    receipts: bool = False
+    """Of gifts: receipts are issued as for gifts recorded one by one."""
+    default_currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,9 @@ class ImportKind(Protocol):
     """A kind of record that can be imported."""
 
     name: str
+    read_scope: str
+    """Whoever may see such imports has this scope, and whoever may write, `write_scope`."""
+    write_scope: str
     target_names: frozenset[str]
     """Names of the fields of every organization; its own fields are `custom.<key>`."""
 

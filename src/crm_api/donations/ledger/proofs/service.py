@@ -206,7 +206,6 @@ async def _redate(session: WriteSession, ids: list[UUID]) -> None:
     not change tells nobody. What would change an amount is left as it is, for somebody to look at."""
     late = []
     if ids:
-        await books.claim(session, ids)
         for row in await books.standing(session, ids):
             lines = posting.missing_of(row, session.tenant.timezone)
             if lines and not _moves_money(lines):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
+from typing import Any
 
 from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from fpdf import FPDF
@@ -68,6 +69,14 @@ def _face(char: str, before: str | None) -> str | None:
             if name == before and ord(char) in _covered(file):
                 return before
     return next((name for name, file, _ in _FACES if ord(char) in _covered(file)), None)
+
+
+def _only_glyphs(font: Any) -> None:
+    """Leave out of the embedded font what shapes text: HarfBuzz reads that from the file, a PDF has no use for it, and
+    to cut it down takes longer than all the rest."""
+    for table in ("GSUB", "GPOS", "GDEF", "kern", "morx", "MATH"):
+        if table in font.ttfont:
+            del font.ttfont[table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,7 @@ class Sheet:
         self.pdf.set_lang(language)
         self.rtl = rtl
         self._loaded: set[tuple[str, bool]] = set()
+        self._lines: dict[tuple[str, float, float, bool], list[list[_Glyph]]] = {}
         self._widths: dict[tuple[_Piece, float, bool], float] = {}
         self.y = 0.0
         self.add_page()
@@ -181,6 +191,7 @@ class Sheet:
             with as_file(files(__package__) / "fonts" / file) as path, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.pdf.add_font(face, "B" if bold else "", path)
+                _only_glyphs(self.pdf.fonts[face + ("B" if bold else "")])
             self._loaded.add((face, bold))
         self.pdf.set_font(face, "B" if bold else "", size)
         self.pdf.set_text_shaping(True, direction="rtl" if level % 2 else "ltr")
@@ -204,6 +215,9 @@ class Sheet:
 
     def _wrapped(self, text: str, width: float, size: float, *, bold: bool) -> list[list[_Glyph]]:
         """Lines of a paragraph; a word that is too long for any line is broken."""
+        known = self._lines.get((text, width, size, bold))  # most are measured first, then written
+        if known is not None:
+            return known
         lines: list[list[_Glyph]] = []
         line: list[_Glyph] = []
         used = 0.0
@@ -222,6 +236,7 @@ class Sheet:
                 line = line + part
                 used += long
         lines.append(line)
+        self._lines[text, width, size, bold] = lines
         return lines
 
     def _broken(self, word: list[_Glyph], width: float, size: float, *, bold: bool) -> list[list[_Glyph]]:
