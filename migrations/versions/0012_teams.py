@@ -31,6 +31,13 @@ def upgrade() -> None:
         made_under = sa.Column("made_under", postgresql.JSONB(), server_default=sa.text(MADE_UNDER), nullable=True)
         op.add_column(table, made_under)
     _lookup()
+    op.create_index("ix_contacts__display_name", "contacts", ["organization_id", "display_name", "id"])
+    op.create_index(
+        "ix_contacts__language",
+        "contacts",
+        ["organization_id", "language", "id"],
+        postgresql_where=sa.text("language IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:

@@ -56,6 +56,9 @@ from crm_api.pipelines import endpoints as pipelines
 from crm_api.pipelines.deals import endpoints as deals
 from crm_api.reports.donations import endpoints as donation_reports
 from crm_api.reports.giving import endpoints as giving_reports
+from crm_api.reports.levels import endpoints as giving_levels
+from crm_api.reports.outlook import endpoints as outlook_reports
+from crm_api.reports.runs import endpoints as report_runs
 from crm_api.scoring import endpoints as scoring
 from crm_api.segmentation import endpoints as segments
 from crm_api.tasks import endpoints as tasks
@@ -92,6 +95,9 @@ ROUTERS = (
     payouts.routes,
     donation_reports.routes,
     giving_reports.routes,
+    outlook_reports.routes,
+    report_runs.routes,
+    giving_levels.routes,
     recurring.routes,
     pledges.routes,
     dunning.routes,

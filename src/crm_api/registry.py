@@ -26,7 +26,7 @@ _MODELS = (
     "payments.checkouts.models", "payments.polling.models", "payments.reconciliation.models",
     "payments.matching.models",
     "segmentation.models", "scoring.models", "communications.deliveries.models", "intake.sources.models", "intake.deliveries.models",
-    "transfers.imports.models", "transfers.exports.models",
+    "transfers.imports.models", "transfers.exports.models", "reports.levels.models", "reports.runs.models",
 )  # fmt: skip
 _TASKS = (
     "outbox.tasks",

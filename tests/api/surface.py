@@ -232,7 +232,9 @@ async def plant_segments(world: World, contact_id: str) -> dict[str, str]:
 
 
 async def plant_scoring(world: World) -> dict[str, str]:
-    """A run of scoring, which leaves fits behind."""
+    """A run of scoring, which leaves fits behind, and rules and settings of the organization's own."""
+    await world.put("/v1/scoring/donor-status-rules", {"new_within_days": 300})
+    await world.put("/v1/ltv/settings", {"margin": "0.9"})
     run = await world.post("/v1/scoring/runs", {"parts": ["summary", "predictions"]}, expect=202)
     return {"scoring_run_id": run["id"]}
 
@@ -409,6 +411,25 @@ async def plant_payments(world: World, contact_id: str) -> dict[str, str]:
     }
 
 
+async def plant_reports(world: World) -> dict[str, str]:
+    """Two giving levels, one of them to be removed, and a kept run."""
+    program = component("GivingLevelCreate")["examples"][0]["program"]
+    levels = [
+        await world.post(
+            "/v1/giving-levels",
+            {"program": program, "name": name, "min_amount": {"amount": amount, "currency": "USD"}},
+        )
+        for name, amount in (("Silver", 50_000), ("Bronze", 10_000))
+    ]
+    run = await world.post("/v1/reports/gain-loss/runs", {"label": "Planted"})
+    return {
+        "giving_level_id": levels[0]["id"],
+        "giving_levels_delete.giving_level_id": levels[1]["id"],
+        "report_run_id": run["id"],
+        "report": "gain-loss",
+    }
+
+
 async def plant(world: World) -> Planted:
     """Make one of everything, through the API and the worker."""
     contact = await world.contact(
@@ -479,6 +500,7 @@ async def plant(world: World) -> Planted:
     segments = await plant_segments(world, contact["id"])
     scoring = await plant_scoring(world)
     payments = await plant_payments(world, contact["id"])
+    reports = await plant_reports(world)
     await world.drain()
     async with world.database.write(world.tenant) as session:
         await seal_next(session, through=clock.utc_now())  # nothing of this organization is open
@@ -490,6 +512,7 @@ async def plant(world: World) -> Planted:
         **segments,
         **scoring,
         **payments,
+        **reports,
         **duplicates,
         **circles,
         **gifts,

@@ -38,7 +38,10 @@ async def test_health(lonely: World) -> None:
     live = await send(lonely, "GET", "/health/live", authorized=False)
     assert (live.status, live.json()) == (200, {"status": "ok", "checks": {}})
     ready = await send(lonely, "GET", "/health/ready", authorized=False)
-    assert (ready.status, ready.json()) == (200, {"status": "ok", "checks": {"database": "ok", "worker": "ok"}})
+    assert (ready.status, ready.json()) == (
+        200,
+        {"status": "ok", "checks": {"database": "ok", "worker": "ok", "books": "ok"}},
+    )
 
 
 async def test_health_says_that_no_worker_runs(lonely: World, services: Services) -> None:

@@ -81,9 +81,7 @@ async def test_two_branches(world: World, branches: tuple[Branch, Branch]) -> No
     await lviv.get(f"/v1/interactions/{talk['id']}", expect=404)
     await lviv.post("/v1/interactions", note, expect=404)
     pipeline = await world.post("/v1/pipelines", {"name": "Grants"})
-    deal = await kyiv.post(
-        "/v1/deals", {"pipeline_id": pipeline["id"], "title": "Van", "contact_id": taras["id"]}
-    )
+    deal = await kyiv.post("/v1/deals", {"pipeline_id": pipeline["id"], "title": "Van", "contact_id": taras["id"]})
     assert await lviv.ids("/v1/deals") == set()
     await kyiv.post("/v1/tasks", {"title": "Подякувати", "contact_id": taras["id"], "deal_id": deal["id"]})
     own = await lviv.post("/v1/tasks", {"title": "Прибрати"})
@@ -104,14 +102,18 @@ async def test_a_branch_sees_its_parts_and_they_do_not_see_it(world: World) -> N
     west = await open_branch(world, "Захід")
     lviv = await open_branch(world, "Львів", parent=west.team_id)
     city = await open_branch(world, "Львів, центр", parent=lviv.team_id)
-    made = [await one.post("/v1/contacts", {"given_name": name}) for one, name in ((west, "А"), (lviv, "Б"), (city, "В"))]
+    made = [
+        await one.post("/v1/contacts", {"given_name": name}) for one, name in ((west, "А"), (lviv, "Б"), (city, "В"))
+    ]
     ids = [one["id"] for one in made]
     assert [len(await one.ids("/v1/contacts")) for one in (west, lviv, city)] == [3, 2, 1]
     circle = await world.patch(f"/v1/teams/{west.team_id}", {"parent_id": city.team_id}, expect=422)
     assert circle["errors"][0]["code"] == "circular"
     await world.patch(f"/v1/teams/{city.team_id}", {"parent_id": None})
     assert await lviv.ids("/v1/contacts") == {ids[1]}
-    assert {row["id"] for row in (await world.get("/v1/teams", params={"parent_id": west.team_id}))["data"]} == {lviv.team_id}
+    assert {row["id"] for row in (await world.get("/v1/teams", params={"parent_id": west.team_id}))["data"]} == {
+        lviv.team_id
+    }
     for team, code in ((west, "team_has_parts"), (city, "team_has_contacts")):
         assert (await world.call("DELETE", f"/v1/teams/{team.team_id}", expect=409))["code"] == code
     await world.post(f"/v1/teams/{city.team_id}/contacts", {"action": "remove", "contact_ids": [ids[2]]}, expect=200)
@@ -167,7 +169,9 @@ async def test_nothing_unseen_is_named_or_merged(world: World, branches: tuple[B
     """An id of the other branch is answered as one that does not exist, wherever a body can hold one."""
     lviv, kyiv = branches
     mine, other = [(await lviv.post("/v1/contacts", {"given_name": name}))["id"] for name in ("Мій", "Мій-2")]
-    theirs = (await kyiv.post("/v1/contacts", {"given_name": "Чужий", "external_ids": [{"system": "crm", "id": "9"}]}))["id"]
+    theirs = (await kyiv.post("/v1/contacts", {"given_name": "Чужий", "external_ids": [{"system": "crm", "id": "9"}]}))[
+        "id"
+    ]
     pipeline = await world.post("/v1/pipelines", {"name": "Grants"})
     deal = await kyiv.post("/v1/deals", {"pipeline_id": pipeline["id"], "title": "T", "contact_id": theirs})
     task = await lviv.post("/v1/tasks", {"title": "T", "contact_id": mine})
@@ -229,7 +233,12 @@ async def test_work_keeps_the_limit_of_who_asked_for_it(world: World, branches: 
     assert theirs["id"] not in content
     assert (await lviv.get(f"/v1/merge-batches/{batch['id']}"))["failed"] == 1
     done = await lviv.get(f"/v1/imports/{made['id']}")
-    assert (done["state"], done["totals"]["updated"], done["totals"]["created"], done["totals"]["failed"]) == ("succeeded", 1, 1, 1)
+    assert (done["state"], done["totals"]["updated"], done["totals"]["created"], done["totals"]["failed"]) == (
+        "succeeded",
+        1,
+        1,
+        1,
+    )
     assert (await world.get(f"/v1/contacts/{theirs['id']}"))["given_name"] == "Чужий"
     new = (await lviv.get("/v1/contacts", params={"external_id": "crm:3"}))["data"][0]
     assert [one["team_id"] for one in (await lviv.get(f"/v1/contacts/{new['id']}/teams"))["teams"]] == [lviv.team_id]
@@ -272,7 +281,9 @@ async def test_nobody_lifts_its_own_limit(world: World, branches: tuple[Branch, 
     ):
         assert (await lviv.call(method, path, expect=403, json=body))["code"] == "sees_a_part", path
     assert (await lviv.get("/v1/jobs", expect=403))["code"] == "sees_a_part"
-    refused = await world.post("/v1/members", {"email": "o@example.org", "role": "owner", "sees_all": False}, expect=422)
+    refused = await world.post(
+        "/v1/members", {"email": "o@example.org", "role": "owner", "sees_all": False}, expect=422
+    )
     assert refused["errors"][0]["code"] == "owner_sees_all"
     for role, sees in (("fundraiser", False), ("admin", True)):
         member = await world.post("/v1/members", {"email": f"{role}@example.org", "role": role})
@@ -301,7 +312,9 @@ async def test_a_beneficiary_is_not_there_for_a_donor_scope_key(world: World) ->
     for problem in (await donors.post("/v1/contacts", made, expect=403),
                     await donors.patch(f"/v1/contacts/{plain}", {"roles": ["beneficiary"]}, expect=403)):  # fmt: skip
         assert (problem["code"], problem["scope"]) == ("missing_scope", "contacts:read_sensitive")
-    assert (await donors.patch("/v1/organization", {"beneficiary_privacy": "fields"}, expect=403))["code"] == "missing_scope"
+    assert (await donors.patch("/v1/organization", {"beneficiary_privacy": "fields"}, expect=403))[
+        "code"
+    ] == "missing_scope"
     more = {"name": "More", "scopes": ["contacts:read_sensitive"]}
     assert (await donors.post("/v1/api-keys", more, expect=403))["code"] == "missing_scope"
     assert {row["id"] for row in (await world.get("/v1/contacts"))["data"]} == {hidden, both, plain}

@@ -124,7 +124,14 @@ async def test_every_route_shows_and_changes_nothing(planted: Planted, outsider:
         assert rows <= after[table], f"{table}: a row that the caller does not see was changed"
 
 
-_COUNTED = {"contacts_list", "donations_list", "messages_list", "interactions_list", "documents_list", "households_list"}
+_COUNTED = {
+    "contacts_list",
+    "donations_list",
+    "messages_list",
+    "interactions_list",
+    "documents_list",
+    "households_list",
+}
 
 
 def _sorts(operation: Operation) -> list[str]:

@@ -160,17 +160,14 @@ async def test_rules_look_at_new_and_waiting_payments(jar: tuple[World, str]) ->
     assert await queue(world) == []
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ({"kind": "contains", "value": "ab", "fund_id": None}, "value_does_not_fit"),
+async def test_rules_that_could_do_nothing(world: World) -> None:
+    for body, code in (
+        ({"kind": "contains", "value": "ab"}, "value_does_not_fit"),
         ({"kind": "iban", "value": "not an account"}, "value_does_not_fit"),
         ({"kind": "code", "value": "D-1"}, "no_effect"),
-    ],
-)
-async def test_rules_that_could_do_nothing(world: World, body: dict[str, Any], code: str) -> None:
-    said = await world.post("/v1/payment-match-rules", {"name": "Rule", **body}, expect=422)
-    assert said["errors"][0]["code"] == code
+    ):
+        said = await world.post("/v1/payment-match-rules", {"name": "Rule", **body}, expect=422)
+        assert said["errors"][0]["code"] == code
 
 
 async def test_who_waits_and_who_does_not(world: World) -> None:

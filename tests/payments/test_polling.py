@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -102,12 +103,11 @@ async def test_a_provider_in_trouble_is_asked_again(asking: World, stripe: FakeS
     await asking.post("/v1/donations/checkout", {"amount": {"amount": AMOUNT, "currency": "USD"}, **urls})
     stripe.trouble += [500] * 40
     await asking.set_clock(start + timedelta(minutes=70))
-    for _ in range(8):
+    for _ in range(500):
         await asking.drain()
-        for job in await asking.jobs(state="due"):
-            await asking.post(f"/v1/jobs/{job['id']}/retry", expect=202)
-    while not (dead := await asking.jobs(state="dead")):
-        await asking.drain()
+        if dead := await asking.jobs(state="dead"):
+            break
+        await asyncio.sleep(0.01)
     assert {job["subscriber"] for job in dead} == {"payments.ask"}
     assert (await only_gift(asking))["status"] == "canceled"
 

@@ -21,8 +21,7 @@ from crm_api.kit.clock import rfc3339
 from crm_api.payments.abilities import ChargeResult, OutcomeUnknown, TokenCharge
 from crm_api.payments.providers import PROVIDERS
 from crm_api.payments.providers.monobank import MonobankProvider
-from crm_api.worker import Worker
-from tests.recurring.stories import attempts, card_plan, gifts, shown
+from tests.recurring.stories import attempts, card_plan, gifts, promises_worker, shown
 from tests.support.gateways import ACCOUNTS, FakeGateway, deliver
 from tests.support.world import World
 
@@ -119,7 +118,7 @@ class Charity:
 
     async def work(self) -> None:
         """Let a worker do what is due, unless it is killed on the way; then its leases end, as they do."""
-        worker = Worker(self.world.settings, self.world.database)
+        worker = promises_worker(self.world)
         original = worker.runner.write
 
         @asynccontextmanager

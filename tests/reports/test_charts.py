@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from crm_api.kit.problems import Unavailable
 from crm_api.reports.charts import drawing
 from crm_api.reports.charts.reports import spec_of
 from crm_api.reports.charts.words import LANGUAGES, texts, words_of
-from tests.reports.test_giving import NAMES, history, random
+from tests.reports.test_giving import NAMES, history
 from tests.support.world import World
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -77,12 +78,12 @@ async def test_charts_show_the_numbers_of_the_json(world: World, language: str) 
 
 
 async def test_every_report_comes_as_a_picture_by_accept(world: World) -> None:
-    await world.patch("/v1/organization", {"language": "uk", "currency": "UAH"})
+    await world.patch("/v1/organization", {"language": "uk"})
     await world.set_clock(NOW)
     contact = await world.contact(given_name="<b>&Олена", emails=[])
-    await world.donation(contact["id"], 5000, "UAH", received_at="2025-03-01T10:00:00Z")
-    await world.donation(None, 7000, "UAH", received_at="2026-11-01T10:00:00Z", method="cash")
-    for name in (*NAMES, "donations"):
+    await world.donation(contact["id"], 5000, received_at="2025-03-01T10:00:00Z")
+    await world.donation(None, 7000, received_at="2026-11-01T10:00:00Z", method="cash")
+    for name in ("gain-loss", "retention", "lybunt", "cohorts", "giving-pyramid", "rfm", "donations"):
         answer = await world.client.get(f"/v1/reports/{name}", headers={"Accept": SVG})
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"].startswith(SVG)
@@ -96,7 +97,7 @@ async def test_every_report_comes_as_a_picture_by_accept(world: World) -> None:
         assert re.search("[а-яіїє]", text), name
         if name == "lybunt":
             assert "<b>&Олена" in text
-            assert "50 ₴" in text.replace("\xa0", " ")
+            assert "50 $" in text.replace("\xa0", " ")
     picture = await world.client.get(
         "/v1/reports/donations?group_by=method", headers={"Accept": "image/png;q=0.9, text/html"}
     )
@@ -121,7 +122,7 @@ def test_all_languages_say_everything_with_the_same_values() -> None:
 @pytest.mark.parametrize(
     ("language", "minor", "currency", "expected"),
     [
-        ("en", 123456, "USD", "$1,234.56"), ("en", 500, "JPY", "JP¥500"), ("uk", 123400, "UAH", "1 234 ₴"),
+        ("en", 123456, "USD", "$1,234.56"), ("en", 500, "JPY", "¥500"), ("uk", 123400, "UAH", "1 234 ₴"),
         ("ka", -5, "GEL", "-0,05 ₾"), ("ar", 1250, "KWD", "1.250 KWD"), ("ru", "12345678901234567890", "UAH", "123 456 789 012 345 678,90 ₴"),
     ],
 )  # fmt: skip

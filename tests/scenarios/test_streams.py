@@ -59,8 +59,7 @@ def _samples(provider: str, seed: str, *kinds: str, losable: bool) -> Iterator[S
 STREAM = [
     *_stripe("a", one_off("a")),
     *_stripe("b", one_off("b", verdict="lost")),
-    *_stripe("c", subscription("c", email="c@example.org")),
-    *_stripe("d", subscription("d", refused=True, email="d@example.org", start=START + timedelta(hours=7))),
+    *_stripe("c", subscription("c", refused=True, email="c@example.org")),
     *_samples("liqpay", "e", "pay.processing", "pay.success", "pay.partially_refunded", losable=True),
     *_samples("liqpay", "f", "pay.processing", "pay.failure", losable=True),
     *_samples(
@@ -68,7 +67,7 @@ STREAM = [
         losable=False,
     ),
 ]  # fmt: skip
-EXAMPLES = int(os.environ.get("CRM_STREAM_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("CRM_STREAM_EXAMPLES", "2"))
 """A long hunt: ``CRM_STREAM_EXAMPLES=100 make test ARGS="-k streams"``."""
 LOSABLE = [number for number, sent in enumerate(STREAM) if sent.losable]
 
@@ -247,13 +246,13 @@ async def test_what_is_expected(stage: Stage) -> None:
     for gift in stage.expected["gifts"]:
         by_status.setdefault(gift["status"], []).append(gift)
     assert {status: len(found) for status, found in by_status.items()} == {
-        "partially_refunded": 3, "charged_back": 1, "succeeded": 2, "failed": 1,
+        "partially_refunded": 3, "charged_back": 1, "succeeded": 1, "failed": 1,
     }  # fmt: skip
-    assert [gift["amount"] for gift in by_status["succeeded"]] == [money, money]
+    assert [gift["amount"] for gift in by_status["succeeded"]] == [money]
     assert all(gift["plan"] for gift in by_status["succeeded"])
     (stripe,) = [gift for gift in by_status["partially_refunded"] if gift["provider"] == "stripe"]
     assert (stripe["refunded_amount"]["amount"], stripe["fee_amount"]["amount"]) == (FIRST, 320)
-    assert [status for _, status, _ in stage.expected["plans"]] == ["active", "active"]
+    assert [status for _, status, _ in stage.expected["plans"]] == ["active"]
 
 
 async def test_any_stream_with_any_loss_ends_in_the_same_books(stage: Stage) -> None:

@@ -97,7 +97,7 @@ def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
         {"q": "أولينا"}, {"q": "050 100 00 77"}, {"q": "p77@"}, {"q": "Олена", "tag": "tag-3"},
         {"q": "Олена", "created_at[gte]": "2020-01-01T00:00:00Z"}, {"q": "Шевченко", "sort": "created_at"},
         {"q": "Олена Шевч", "include_total": "true"}, {"city": "Київ"}, {"tag": "tag-3"}, {"email": "p5@example.org"},
-        {"sort": "-updated_at"}, {"tag": "tag-3", "city": "Львів"},
+        {"sort": "-updated_at"}, {"tag": "tag-3", "city": "Львів"}, {"sort": "display_name"}, {"language": "uk"},
     ],
     ids=str,
 )  # fmt: skip

@@ -3,6 +3,8 @@ the limited role alone."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import asyncpg
 import pytest
 
@@ -19,7 +21,7 @@ OPEN = {"contact_teams", "teams", "team_members", "team_keys"}
 """Tables that are everybody's although somebody might think otherwise; each says why."""
 UNTIED = {
     "audit_events", "idempotency_keys", "imports", "import_rows", "import_drafts", "import_draft_keys", "exports",
-    "merge_batches", "interactions", "interaction_members", "interaction_mentions", "households",
+    "merge_batches", "report_runs", "interactions", "interaction_members", "interaction_mentions", "households",
 }  # fmt: skip
 """Tables that no key ties to a contact, and that are limited all the same."""
 
@@ -106,12 +108,14 @@ async def test_the_service_can_take_the_role_and_does_not_have_it(
 
 
 def test_a_limit_has_one_form() -> None:
-    first, second = (limits.UUID(int=number) for number in (1, 2))
+    first, second = (UUID(int=number) for number in (1, 2))
     one, other = Limit((first, second), (second,)), Limit((second, first), (second,))
     assert one.text == other.text
     assert Limit.stored({"teams": [str(second), str(first)], "home": [str(second)], "unassigned": False,
                          "hidden_roles": []}) == other  # fmt: skip
-    assert len({one.digest, Limit(None).digest, Limit((), ()).digest, Limit((first, second), (second,), True).digest}) == 4
+    assert (
+        len({one.digest, Limit(None).digest, Limit((), ()).digest, Limit((first, second), (second,), True).digest}) == 4
+    )
     with pytest.raises(ValueError, match="letters"):
         Limit(hidden_roles=("x'; SET ROLE NONE; --",))
 

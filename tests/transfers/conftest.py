@@ -74,7 +74,36 @@ class Desk:
             query["cursor"] = page["next_cursor"]
 
 
+class GiftDesk(Desk):
+    """The same for gifts."""
+
+    async def send(
+        self, content: str | bytes, *, filename: str = "gifts.csv", expect: int = 202, **options: Any
+    ) -> dict[str, Any]:
+        raw = content.encode() if isinstance(content, str) else content
+        answer = await self.world.client.post(
+            "/v1/imports",
+            data={"kind": "donations", "options": json.dumps(options)},
+            files={"file": (filename, raw, "text/csv")},
+        )
+        assert answer.status_code == expect, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def gifts(self, **query: Any) -> list[dict[str, Any]]:
+        """Every gift that lists show, by day."""
+        page = await self.world.get("/v1/donations", params={"limit": 200, "sort": "received_at", **query})
+        found: list[dict[str, Any]] = page["data"]
+        return found
+
+
 @pytest.fixture
 def desk(world: World) -> Desk:
     """A desk in a fresh organization."""
     return Desk(world)
+
+
+@pytest.fixture
+def gift_desk(world: World) -> GiftDesk:
+    """A desk for gifts in a fresh organization."""
+    return GiftDesk(world)

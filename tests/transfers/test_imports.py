@@ -178,15 +178,6 @@ async def test_a_mapping_is_understood_from_either_side(desk: Desk, world: World
         assert problem["errors"][0]["pointer"] == "/options/mapping"
 
 
-async def test_gifts_are_not_imported_yet_and_the_answer_says_what_to_do(world: World) -> None:
-    file = {"file": ("gifts.csv", b"amount\n1\n", "text/csv")}
-    answer = await world.client.post("/v1/imports", data={"kind": "donations"}, files=file)
-    assert answer.status_code == 422
-    (error,) = answer.json()["errors"]
-    assert (error["pointer"], error["code"]) == ("/kind", "not_importable")
-    assert "POST /v1/donations" in error["detail"]
-
-
 MATCHES = (
     "external_id,given_name,family_name,email,language\n"
     "old:1,Олена,Шевченко,,uk\n"  # its external id

@@ -17,7 +17,7 @@ import tests
 from crm_api.kit import clock
 from tests.support.cluster import SOURCE
 from tests.support.world import World
-from tests.transfers.conftest import Desk
+from tests.transfers.conftest import Desk, GiftDesk
 
 pytestmark = pytest.mark.fault
 ROWS = 400
@@ -96,3 +96,31 @@ async def test_a_killed_import_ends_as_if_nothing_had_happened(
     assert (back["state"], back["undone"]) == ("undone", {"removed": ROWS - 1, "restored": 1, "kept": 0})
     (left,) = await desk.contacts()
     assert {**left, "version": 0, "updated_at": 0} == {**known, "version": 0, "updated_at": 0}
+
+
+async def test_a_killed_import_of_gifts_ends_as_if_nothing_had_happened(
+    gift_desk: GiftDesk, world: World, worker: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    lines = [f"crm:{n},p{n % 50}@example.org,{n + 1},USD,2020-01-01\n" for n in range(ROWS)]
+    file = "external_id,email,amount,currency,gift_date\n" + "".join(lines)
+    made = await gift_desk.send(file, dry_run=False, create_contacts=True)
+    for position in (60, 200):
+        process = worker()
+        await _until(gift_desk, made["id"], lambda found, position=position: found["totals"]["rows"] >= position)  # type: ignore[misc]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert (await gift_desk.see(made["id"]))["state"] == "running"
+    process = worker()
+    done = await _until(gift_desk, made["id"], lambda found: found["state"] not in {"uploaded", "running"})
+    assert (done["state"], done["totals"]["rows"], done["totals"]["created"]) == ("succeeded", ROWS, ROWS)
+    report = await world.get("/v1/donations", params={"include_total": "true", "limit": 1})
+    assert report["total"] == ROWS
+    assert len(await gift_desk.contacts()) == 50
+    await gift_desk.tell(made["id"], "undo", work=False)
+    await _until(gift_desk, made["id"], lambda found: sum(found["undone"].values()) >= 100)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    worker()
+    back = await _until(gift_desk, made["id"], lambda found: found["state"] != "running")
+    assert (back["state"], back["undone"]) == ("undone", {"removed": ROWS, "restored": 0, "kept": 0})
+    assert (await gift_desk.gifts(), await gift_desk.contacts()) == ([], [])

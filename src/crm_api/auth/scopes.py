@@ -36,6 +36,7 @@ SCOPES: dict[str, str] = {
     "pipelines:write": "Create and change pipelines and deals, move deals",
     "scoring:read": "Read donor profiles and scores",
     "scoring:write": "Change scoring rules and start rebuilds",
+    "reports:write": "Keep the figures of reports, define giving levels",
     "segments:read": "Read segments, who is in them and why",
     "segments:write": "Make and change segments",
     "messages:read": "Read letters and their delivery state",
@@ -75,6 +76,7 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
         "donations:write",
         "campaigns:write",
         "pipelines:write",
+        "reports:write",
         "exports:write",
         "tasks:write",
         "documents:write",
@@ -92,7 +94,16 @@ ROLE_SCOPES: dict[str, frozenset[str]] = {
         }
     ),
     "finance": (_READS - {"api_keys:read", "members:read"})
-    | {"donations:write", "ledger:write", "payments:write", "jobs:write", "exports:write", "tasks:write", "documents:write"},
+    | {
+        "donations:write",
+        "reports:write",
+        "ledger:write",
+        "payments:write",
+        "jobs:write",
+        "exports:write",
+        "tasks:write",
+        "documents:write",
+    },
     "viewer": frozenset(
         {"organization:read", "contacts:read", "donations:read", "campaigns:read", "pipelines:read", "scoring:read"}
     ),

@@ -23,7 +23,7 @@ from crm_api.kit.reply import created, reply
 
 routes = router("contacts")
 System = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
-ExternalIdPath = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/]+$")]
+ExternalIdPath = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
 
 @routes.post(
@@ -63,7 +63,7 @@ async def contacts_list(
 
 
 @routes.get(
-    "/v1/contacts/by-external-id/{system}/{external_id}",
+    "/v1/contacts/by-external-id/{system}/{external_id:path}",
     operation_id="contacts_get_by_external_id",
     response_model=ContactRead,
 )
@@ -82,7 +82,7 @@ async def contacts_get_by_external_id(
 
 
 @routes.put(
-    "/v1/contacts/by-external-id/{system}/{external_id}",
+    "/v1/contacts/by-external-id/{system}/{external_id:path}",
     operation_id="contacts_upsert_by_external_id",
     response_model=ContactRead,
     responses={201: {"model": ContactRead, "description": "Created"}},

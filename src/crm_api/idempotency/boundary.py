@@ -177,9 +177,9 @@ def reads(scope: str, *also: str) -> Any:
     return Depends(Guard(scope, *also, write=False))
 
 
-def writes(scope: str) -> Any:
+def writes(scope: str, *also: str) -> Any:
     """`Annotated[WriteSession, writes("contacts:write")]`."""
-    return Depends(Guard(scope, write=True))
+    return Depends(Guard(scope, *also, write=True))
 
 
 class JsonBody:

@@ -187,8 +187,8 @@ _ROOT = (
         f"coalesce(NOT (contacts.roles <@ {_HIDDEN} AND contacts.roles <> '[]'), false)",
     ),
 )
-"""A retired contact is seen by whoever sees its survivor. A setting that is missing shows nothing. (CASE is leakproof and
-so uses the index, coalesce is not.)"""
+"""A retired contact is seen by whoever sees its survivor. A setting that is missing shows nothing. (CASE is leakproof,
+so it uses the index; coalesce is not.)"""
 IDEMPOTENCY = f"principal = {_DIGEST}"
 """The condition on stored answers: a limited caller is given those of callers with the same limit."""
 

@@ -22,6 +22,7 @@ from crm_api.kit.queries import Filter as Filter
 from crm_api.kit.queries import ListQuery as ListQuery
 from crm_api.kit.queries import parse_expand
 from crm_api.kit.reply import Reply, dumps
+from crm_api.kit.survivors import names_contact, survivor
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
@@ -149,6 +150,8 @@ def _condition(query_filter: Filter, column: Any, name: str) -> ColumnElement[bo
     if operator == "in":
         found: ColumnElement[bool] = column == func.any(bindparam(name, type_=ARRAY(column.type)))
         return found
+    if operator == "eq" and names_contact(column):
+        bound = survivor(name)
     comparisons: dict[str, Callable[[], ColumnElement[bool]]] = {
         "eq": lambda: column == bound,
         "ne": lambda: column.is_distinct_from(bound),

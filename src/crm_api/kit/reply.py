@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response as Response
 
 _OPTIONS = orjson.OPT_UTC_Z
 
@@ -56,6 +56,11 @@ def reply(
 def no_content() -> Response:
     """204."""
     return Response(status_code=204)
+
+
+def media(content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
+    """An answer that is not JSON, such as a picture."""
+    return Response(content, media_type=media_type, headers=dict(headers))
 
 
 def created(content: Mapping[str, Any], location: str) -> Reply:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from crm_api.kit.db import ReadSession
 from crm_api.kit.problems import NotAcceptable
+from crm_api.kit.reply import Response, media, reply
 from crm_api.reports.charts.drawing import draw
 from crm_api.reports.charts.reports import spec_of
 from crm_api.reports.negotiation import chosen
@@ -32,34 +32,26 @@ _HARMLESS: Final = "default-src 'none'; style-src 'unsafe-inline'"
 """A picture that a browser opens by itself runs and loads nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Formed:
-    """An answer that is not JSON."""
-
-    content: bytes
-    media_type: str
-    headers: Mapping[str, str]
-
-
-async def formed(
+async def answer(
     session: ReadSession,
     accept: str | None,
     name: str,
     found: Mapping[str, Any],
     table: Callable[[Mapping[str, Any]], Report],
-) -> Formed | None:
-    """The answer of the report of that name in the form that was asked for; nothing where that is JSON. 406 where there
-    is no such form, 503 while too many charts wait to be drawn."""
+) -> Response:
+    """The answer of the report of that name in the form that was asked for. 406 where there is no such form, 503 while
+    too many charts wait to be drawn."""
     form = wanted(accept)
     if form == JSON:
-        return None
+        return reply(dict(found), headers=VARY)
     if form == "text/csv":
-        return Formed(as_csv(table(found)), form, {**VARY, "Content-Disposition": f'attachment; filename="{name}.csv"'})
+        saved = {**VARY, "Content-Disposition": f'attachment; filename="{name}.csv"'}
+        return media(as_csv(table(found)), form, saved)
     spec = spec_of(name, found, session.tenant.language)
     content = await draw(spec, "image/png" if form == "image/png" else "image/svg+xml")
     ending = form.partition("/")[2].removesuffix("+xml")
     shown = {"Content-Disposition": f'inline; filename="{name}.{ending}"', "Content-Security-Policy": _HARMLESS}
-    return Formed(content, form, {**VARY, **shown})
+    return media(content, form, {**VARY, **shown})
 
 
 def wanted(accept: str | None) -> str:

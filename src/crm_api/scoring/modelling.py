@@ -15,7 +15,9 @@ from sqlalchemy import text
 from crm_api.kit.db import Row, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import exponent
+from crm_api.outbox.service import emit
 from crm_api.scoring import repository
+from crm_api.scoring.facts import ScoringRebuilt
 from crm_api.scoring.fiscal import FISCAL_YEAR_SQL, last_complete_year
 from crm_api.scoring.models import KINDS, scoring_models
 from crm_api.scoring.predictions.statistics import Statistics
@@ -125,6 +127,7 @@ async def refit(session: WriteSession, as_of: date, *, current: bool) -> list[di
             part = rows[start : start + CHUNK]
             await session.execute(_STORE, rows=part, as_of=as_of, computed_at=session.now)
         await session.execute(_FORGET, as_of=as_of)
+        emit(session, ScoringRebuilt(as_of=as_of))
     return fits
 
 

@@ -76,11 +76,11 @@ def learn(features: Sequence[Sequence[float]], labels: Sequence[bool], held: Seq
     import numpy as np
 
     y, out = np.asarray(labels, dtype=np.float64), np.asarray(held, dtype=bool)
-    x = np.asarray(features, dtype=np.float64).reshape(len(y), -1)
     base = float(y.mean()) if len(y) else 0.0
     none = _nothing(base, len(y), int(y.sum()), int(out.sum()))
     if len(y) < FEWEST:
         return none("too_few_donors")
+    x = np.asarray(features, dtype=np.float64).reshape(len(y), -1)
     seen, test = ~out, out
     few = (y[seen].sum(), (1 - y[seen]).sum(), 4 * y[test].sum(), 4 * (1 - y[test]).sum())
     if min(few) < FEWEST_OF_EACH:

@@ -46,7 +46,8 @@ _WITHIN = f"""
             CASE WHEN CAST(:by_average AS boolean) THEN coalesce({AVERAGE_GIFT_SQL}, 0) ELSE total_given
                 END AS monetary_value
         FROM (SELECT g.contact_id, count(*) AS gift_count,
-                CAST(:as_of AS date) - max(g.gift_date) AS days_since_last_gift, count(g.base_counted) AS gifts_with_rate, {_capped("sum(g.base_counted)")} AS total_given
+                CAST(:as_of AS date) - max(g.gift_date) AS days_since_last_gift,
+                count(g.base_counted) AS gifts_with_rate, {_capped("sum(g.base_counted)")} AS total_given
             FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id IS NOT NULL AND g.counted > 0
                 AND g.gift_date <= CAST(:as_of AS date)
                 AND g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer) {{only}}
@@ -167,16 +168,23 @@ JUDGED = f"""
                 {IS_MAJOR_SQL} AS is_major, {IS_RECURRING_SQL} AS is_recurring
             FROM figures f
         )"""
+_KEPT = (
+    "gift_count", "gifts_without_rate", "total_given", "average_gift", "largest_gift", "total_last_365_days",
+    "first_gift_at", "last_gift_at", "first_gift_date", "last_gift_date", "fiscal_year", "this_year_total",
+    "last_year_total", "previous_year_total", "streak_years", "best_year", "best_year_total", "first_channel",
+    "donor_status", "is_new", "is_major", "is_recurring", "rules_version",
+)  # fmt: skip
+
+
+def _names(table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in _KEPT)
+
+
+# A row that would come out as it stands is not written: on most nights that is nearly everybody.
 _REBUILD = prepare(
     text(
         f"""
         WITH {JUDGED},
-        firsts AS (
-            SELECT DISTINCT ON (j.contact_id) j.contact_id, g.channel
-            FROM judged j JOIN gifts g ON g.organization_id = :organization_id AND g.contact_id = j.contact_id
-                AND g.gift_date = j.first_gift_date AND g.counted > 0
-            ORDER BY j.contact_id, g.id
-        ),
         changed AS (
             INSERT INTO donor_status_changes (organization_id, id, contact_id, previous_status, status, rules_version,
                 reasons, as_of, changed_at)
@@ -195,7 +203,9 @@ _REBUILD = prepare(
             total_last_365_days, first_gift_at, last_gift_at, first_gift_date, last_gift_date, :fiscal_year,
             this_year_total, last_year_total, previous_year_total, streak_years, best_year, best_year_total, f.channel,
             donor_status, is_new, is_major, is_recurring, :rules_version, CAST(:as_of AS date), :computed_at
-        FROM judged LEFT JOIN firsts f USING (contact_id)
+        FROM judged j LEFT JOIN LATERAL (SELECT g.channel FROM gifts g WHERE g.organization_id = :organization_id
+            AND g.contact_id = j.contact_id AND g.gift_date = j.first_gift_date AND g.counted > 0
+            ORDER BY g.id LIMIT 1) f ON true
         ON CONFLICT (organization_id, contact_id) DO UPDATE SET
             gift_count = excluded.gift_count, gifts_without_rate = excluded.gifts_without_rate,
             total_given = excluded.total_given, average_gift = excluded.average_gift,
@@ -205,6 +215,7 @@ _REBUILD = prepare(
             {YEARS_TOO}, donor_status = excluded.donor_status, is_new = excluded.is_new, is_major = excluded.is_major,
             is_recurring = excluded.is_recurring, rules_version = excluded.rules_version, as_of = excluded.as_of,
             computed_at = excluded.computed_at, {NO_GIFT_NO_SCORE}
+        WHERE ({_names("s")}) IS DISTINCT FROM ({_names("excluded")})
         """
     )
 )
@@ -284,7 +295,8 @@ async def rescore_few(session: WriteSession, borders: RfmBorders, as_of: date, r
 
 
 async def rebuild_summaries(session: WriteSession, by: Standing, as_of: date) -> int:
-    """Every donor's figures and status in one statement, with a row for each change of status; how many donors."""
+    """Every donor's figures and status in one statement, with a row for each change of status; how many donors' rows
+    had to be written. `as_of` and `computed_at` of the others stay: what they say has held since."""
     return await session.execute(
         _REBUILD,
         as_of=as_of,

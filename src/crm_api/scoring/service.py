@@ -135,7 +135,7 @@ async def _rescore_after(session: WriteSession, by: Standing, contact_id: UUID, 
 
 
 async def rebuild(session: WriteSession, *, figures: bool = True, scores: bool = True) -> int:
-    """Rebuild every figure and status of the organization, every score, or both; how many donors there are figures of.
+    """Rebuild every figure and status of the organization, every score, or both; how many donors' figures changed.
     `ScoringRebuilt` is told either way."""
     as_of = today(session)
     await rebuilding.patience(session)

@@ -71,7 +71,7 @@ class RfmSettings(Input):
     monetary: MonetaryBasis = "sum"
     cut_points: CutPoints | None = None
     """Used in place of quintiles while there are fewer than 25 donors."""
-    names: Annotated[dict[str, list[Cell]], Field(max_length=125)] | None = None
+    names: Annotated[dict[str, Annotated[list[Cell], Field(max_length=125)]], Field(max_length=125)] | None = None
     """Names of your own for the 125 cells, each cell exactly once; the eleven usual names when null."""
 
 

@@ -45,6 +45,12 @@ DUPLICATES = Catalogue(
     fields=(
         Field("id", "uuid", duplicates.c.id, sortable=True),
         Field("state", "choice", duplicates.c.state, choices=PAIR_STATES),
+        Field(
+            "contact_id",
+            "uuid",
+            sources=((duplicates.c.id, duplicates.c.low_id), (duplicates.c.id, duplicates.c.high_id)),
+            description="Pairs that this contact is one of.",
+        ),
         Field("certainty", "choice", duplicates.c.certainty, choices=CERTAINTIES),
         Field("score", "integer", duplicates.c.score, sortable=True),
         Field("created_at", "instant", duplicates.c.created_at, sortable=True),

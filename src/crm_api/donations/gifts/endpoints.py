@@ -33,7 +33,7 @@ from crm_api.kit.schemas import money_or_none
 
 routes = router("donations")
 System = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
-ExternalKey = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f/]+$")]
+ExternalKey = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
 
 @routes.post("/v1/donations", operation_id="donations_create", status_code=201, response_model=DonationRead)
@@ -95,7 +95,7 @@ async def donations_update(
 
 
 @routes.get(
-    "/v1/donations/by-external-id/{system}/{external_id}",
+    "/v1/donations/by-external-id/{system}/{external_id:path}",
     operation_id="donations_get_by_external_id",
     response_model=DonationRead,
 )
@@ -108,7 +108,7 @@ async def donations_get_by_external_id(
 
 
 @routes.put(
-    "/v1/donations/by-external-id/{system}/{external_id}",
+    "/v1/donations/by-external-id/{system}/{external_id:path}",
     operation_id="donations_upsert_by_external_id",
     response_model=DonationRead,
     responses={201: {"model": DonationRead, "description": "Recorded"}},

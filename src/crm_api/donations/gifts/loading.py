@@ -105,6 +105,13 @@ _DROP_IDS = prepare(
         "DELETE FROM gift_external_ids WHERE organization_id = :organization_id AND gift_id = ANY(CAST(:ids AS uuid[]))"
     )
 )
+_DROP_PAIRS = prepare(
+    text(
+        "DELETE FROM gift_external_ids e USING unnest(CAST(:systems AS text[]), CAST(:ids AS text[])) AS d(system, id) "
+        'WHERE e.organization_id = :organization_id AND e.system = d.system COLLATE "C" '
+        'AND e.external_id = d.id COLLATE "C"'
+    )
+)
 _DROP_CREDITS = prepare(
     text("DELETE FROM soft_credits WHERE organization_id = :organization_id AND gift_id = ANY(CAST(:ids AS uuid[]))")
 )
@@ -136,13 +143,15 @@ class NewGift:
 class GiftChange:
     """A gift that is there, as it was read and locked, with what is to be different."""
 
-    before: Mapping[str, Any]
+    before: RowLike
     entries: Sequence[Entry]
     """What was known of its payment before."""
     added: Sequence[Entry] = ()
     changes: Mapping[str, Any] | None = None
     external_ids: Sequence[tuple[str, str]] = ()
     """Ids to be added, which no gift has."""
+    dropped_ids: Sequence[tuple[str, str]] = ()
+    """Ids to be taken away, which the gift has."""
 
 
 async def named(
@@ -153,7 +162,8 @@ async def named(
     if not pairs and not refs:
         return {}
     systems, ids = [system for system, _ in pairs], [own for _, own in pairs]
-    rows = await session.fetch(_NAMED, systems=systems, ids=ids, refs=refs)
+    whole = session if session.limit is None else session.whole()  # an id is taken, whoever sees the gift that has it
+    rows = await whole.fetch(_NAMED, systems=systems, ids=ids, refs=refs)
     return {(row["system"], row["id"]): row["gift_id"] for row in rows}
 
 
@@ -253,9 +263,9 @@ def _update(columns: tuple[str, ...]) -> Statement:
 async def after_of(session: WriteSession, change: GiftChange) -> dict[str, Any]:
     """Columns of a gift that a change makes different, those that follow from its entries included."""
     changes = dict(change.changes or {})
-    if change.external_ids:
-        fresh = [{"system": system, "id": own} for system, own in change.external_ids]
-        changes["external_ids"] = [*change.before["external_ids"], *fresh]
+    if change.external_ids or change.dropped_ids:
+        kept = [one for one in change.before["external_ids"] if (one["system"], one["id"]) not in change.dropped_ids]
+        changes["external_ids"] = [*kept, *({"system": system, "id": own} for system, own in change.external_ids)]
     return await restated(session, change.before, [*change.entries, *change.added], changes)
 
 
@@ -270,6 +280,8 @@ async def update_many(session: WriteSession, changes: Sequence[GiftChange]) -> N
         _write_entries(session, one.before["id"], one.added)
         _write_ids(session, one.before["id"], one.external_ids)
         record(session, "donation.updated", "donation", one.before["id"], fields=after)
+    if dropped := [pair for one in changes for pair in one.dropped_ids]:
+        await session.execute(_DROP_PAIRS, systems=[one for one, _ in dropped], ids=[own for _, own in dropped])
     if columns:
         chosen = tuple(sorted(columns))
         written = [{name: row[name] for name in ("id", *chosen)} for row in rows]
@@ -281,9 +293,9 @@ async def update_many(session: WriteSession, changes: Sequence[GiftChange]) -> N
 async def take_back(session: WriteSession, ids: Sequence[UUID]) -> None:
     """Let gifts be as if they had never been recorded, as far as evidence may go.
 
-    Payment entries are never removed, and neither is what they belong to: each gift gets an entry that it is superseded,
-    by nothing but itself. It counts for nothing then, no list, report, receipt or segment sees it, it names nobody, and
-    its ids are free for a better file; the books show it booked and taken back.
+    Payment entries are never removed, and neither is what they belong to: each gift gets an entry that it is
+    superseded, by nothing but itself. It counts for nothing then, no list, report, receipt or segment sees it, it
+    names nobody, and its ids are free for a better file; the books show it booked and taken back.
     """
     if not ids:
         return

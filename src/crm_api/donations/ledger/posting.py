@@ -18,7 +18,7 @@ from crm_api.kit import clock
 from crm_api.kit.db import Row, RowLike, WriteSession
 from crm_api.kit.ids import new_id
 
-AT_ONCE = 10_000
+AT_ONCE = 5_000
 """Gifts in one transaction of a pass over many."""
 _BY_REPLAY = 500
 FIRST = UUID(int=0)
@@ -35,6 +35,7 @@ async def post_gifts(session: WriteSession, ids: Sequence[UUID]) -> int:
 async def post_next(session: WriteSession, after: UUID = FIRST, *, most: int = AT_ONCE) -> tuple[int, UUID | None]:
     """Bring the next gifts that are behind up to date, in the order of ids: how many gifts, and the last of them where
     there may be more."""
+    await repository.plan_anew(session)
     ids = await repository.claim_next(session, after, most)
     if not ids:
         return 0, None

@@ -183,6 +183,13 @@ _POST_PLAIN = prepare(
         """
     )
 )
+# A plan made for any number of ids takes them for ten, and then compares thousands with thousands one by one.
+_PLAN_ANEW = prepare(
+    text(
+        "SELECT set_config('plan_cache_mode', 'force_custom_plan', true) "
+        "WHERE CAST(:organization_id AS uuid) IS NOT NULL"
+    )
+)
 _LATER_PASS = prepare(
     text(
         "SELECT EXISTS (SELECT 1 FROM jobs WHERE organization_id = :organization_id AND state = 'due' "
@@ -213,6 +220,11 @@ async def closed_through(session: ReadSession) -> Any:
 async def count_unposted(session: ReadSession) -> int:
     """How many gifts the books are behind with."""
     return int(await session.fetch_val(_COUNT_UNPOSTED))
+
+
+async def plan_anew(session: ReadSession) -> None:
+    """Let every statement of this transaction be planned for the values it is given: those of passes over many."""
+    await session.fetch(_PLAN_ANEW)
 
 
 async def claim(session: WriteSession, ids: Sequence[UUID]) -> None:

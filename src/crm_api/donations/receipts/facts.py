@@ -16,6 +16,12 @@ class ReceiptIssued(Fact):
     by_email: bool
 
 
+class ReceiptsWanted(Fact):
+    """Gifts were loaded, and receipts are to be issued for them as for gifts recorded one by one."""
+
+    gift_ids: tuple[UUID, ...]
+
+
 class ReceiptReady(Fact):
     """The PDF of a receipt that is to be sent lies in the file store."""
 

@@ -15,6 +15,7 @@ from crm_api.donations.receipts.facts import (
     ReceiptReady,
     ReceiptRunDue,
     ReceiptsToCheck,
+    ReceiptsWanted,
     ReceiptVoided,
 )
 from crm_api.donations.receipts.issuing import SETTLED
@@ -30,6 +31,12 @@ _NO_MATTER = frozenset({"exchange rate", "time zone"})
 async def follow_gift(session: WriteSession, job: Job) -> None:
     """Bring receipts in line with a gift that was recorded or changed."""
     await service.follow(session, UUID(job.payload["gift_id"]))
+
+
+async def follow_loaded(session: WriteSession, job: Job) -> None:
+    """The same for gifts that were loaded together."""
+    for gift_id in job.payload["gift_ids"]:
+        await service.follow(session, UUID(gift_id))
 
 
 def _concerns(fact: GiftRecorded | GiftChanged) -> bool:
@@ -87,6 +94,9 @@ def register(registry: Registry) -> None:
     """Subscribe to facts."""
     registry.subscribe(
         Subscriber("receipts.follow_gift", (GiftRecorded, GiftChanged), handle=follow_gift, wants=_concerns)
+    )
+    registry.subscribe(
+        Subscriber("receipts.follow_loaded", (ReceiptsWanted,), handle=follow_loaded, timeout=timedelta(minutes=5))
     )
     registry.subscribe(
         Subscriber(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Index, text
 
+from crm_api.kit.limits import RowLimit
 from crm_api.kit.personal import anonymise, erase
 from crm_api.kit.tables import flag, instant, minor, number, one_of, refers, string, tenant_table, uid
 
@@ -90,4 +91,5 @@ payment_match_rules = tenant_table(
     Index("ix_payment_match_rules__campaign", "organization_id", "campaign_id"),
     Index("ix_payment_match_rules__fund", "organization_id", "fund_id"),
     personal=erase("contact_id"),
+    limit=RowLimit(nobodys=True),  # a rule without a contact says something of campaigns and funds only
 )

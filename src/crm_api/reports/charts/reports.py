@@ -10,6 +10,7 @@ from crm_api.reports.charts.bars import bars
 from crm_api.reports.charts.donations import donations_chart
 from crm_api.reports.charts.heat import Cell, Side, heat_map
 from crm_api.reports.charts.lines import Line, lines
+from crm_api.reports.charts.outlook import forecast_chart, ltv_chart, prospects_chart
 from crm_api.reports.charts.pyramid import Step, pyramid
 from crm_api.reports.charts.style import SERIES, Heading, Point, Spec
 from crm_api.reports.charts.words import Words, words_of
@@ -165,6 +166,20 @@ def _sums(words: Words, found: Found) -> str:
     return words.joined(donors, words.say("said.total", amount=words.money(found["total"], found["currency"])))
 
 
+def _giving_levels(words: Words, found: Found) -> Spec:
+    """The levels of every program, from the highest down."""
+    currency, many = found["currency"], len(found["programs"]) > 1
+    points = []
+    for program in found["programs"]:
+        for one in reversed(program["levels"]):
+            text = words.joined(words.count(one["donors"]), words.money(one["amount"], currency))
+            name = words.joined(program["program"], one["name"]) if many else one["name"]
+            points.append(Point(str(one["giving_level_id"]), name, float(one["donors"]), text, one))
+    names = ", ".join(program["program"] for program in found["programs"])
+    span = words.say(f"span.{found['span']}")
+    return bars(words, _heading(words, found, "giving-levels", span, program=names), points, words.say("axis.donors"))
+
+
 def _concentration(words: Words, found: Found) -> Spec:
     currency = found["currency"]
     points = [
@@ -224,5 +239,9 @@ _CHARTS: Final[Mapping[str, Callable[[Words, Found], Spec]]] = {
     "concentration": _concentration,
     "rfm": _rfm,
     "rfm-migration": _rfm_migration,
+    "giving-levels": _giving_levels,
+    "ltv": ltv_chart,
+    "income-forecast": forecast_chart,
+    "prospects": prospects_chart,
     "donations": donations_chart,
 }

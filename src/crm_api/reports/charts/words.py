@@ -56,14 +56,14 @@ class Words:
         """A whole number with the language's separators."""
         from babel.numbers import format_decimal
 
-        return str(format_decimal(number, locale=self._locale)).translate(_MARKS)
+        return str(format_decimal(number, locale=self.language)).translate(_MARKS)
 
     def percent(self, rate: str | Decimal) -> str:
         """A share such as ``0.6250`` in percent, to one place."""
         from babel.numbers import format_percent
 
         rounded = Decimal(rate).quantize(Decimal("0.001"))
-        return str(format_percent(rounded, locale=self._locale, decimal_quantization=False)).translate(_MARKS)
+        return str(format_percent(rounded, locale=self.language, decimal_quantization=False)).translate(_MARKS)
 
     def money(self, minor: int | str | Decimal, currency: str) -> str:
         """An amount in minor units, exactly; decimals only where there are any."""
@@ -73,9 +73,9 @@ class Words:
         major = Decimal(minor).scaleb(-exponent(currency))
         places = 0 if major == major.to_integral_value() else exponent(currency)
         if self.rtl:  # a code stands well in a line of either direction
-            number = format_decimal(major, format=f"#,##0.{'0' * places}".rstrip("."), locale=self._locale)
+            number = format_decimal(major, format=f"#,##0.{'0' * places}".rstrip("."), locale=self.language)
             return f"{number} {currency}".translate(_MARKS)
-        locale = Locale.parse(self._locale)
+        locale = Locale.parse(self.language)
         pattern = parse_pattern(locale.currency_formats["standard"].pattern)
         pattern.frac_prec = (places, places)
         text = str(pattern.apply(major, locale, currency=currency, currency_digits=False)).translate(_MARKS)
@@ -86,20 +86,20 @@ class Words:
         from babel.dates import format_date
 
         day = date.fromisoformat(day) if isinstance(day, str) else day
-        return str(format_date(day, format="medium", locale=self._locale)).translate(_MARKS)
+        return str(format_date(day, format="medium", locale=self._dates)).translate(_MARKS)
 
     def month(self, month: str) -> str:
         """A month such as ``2026-03``, short."""
         from babel.dates import format_skeleton
 
-        return str(format_skeleton("yMMM", date.fromisoformat(f"{month}-01"), locale=self._locale)).translate(_MARKS)
+        return str(format_skeleton("yMMM", date.fromisoformat(f"{month}-01"), locale=self._dates)).translate(_MARKS)
 
     def method(self, method: str) -> str:
         """A way of paying, as receipts call it."""
         return METHOD_NAMES[self.language].get(method, method)
 
     @property
-    def _locale(self) -> str:
+    def _dates(self) -> str:
         return "en_GB" if self.language == "en" else self.language
 
 

@@ -8,11 +8,10 @@ from fastapi import Query, Request, Response
 
 from crm_api.idempotency.boundary import reads, router
 from crm_api.kit.db import ReadSession
-from crm_api.kit.reply import reply
 from crm_api.kit.schemas import Currency, QueryDay
 from crm_api.reports.donations import service
 from crm_api.reports.donations.schemas import DonationReport, GroupBy
-from crm_api.reports.forms import RESPONSES, VARY, formed
+from crm_api.reports.forms import RESPONSES, answer
 
 routes = router("reports")
 
@@ -32,7 +31,4 @@ async def reports_donations(
 ) -> Response:
     """Gifts by day, month, campaign, fund, channel, method or currency, as JSON, CSV, SVG or PNG by `Accept`."""
     found = await service.donations(session, service.asked(session, group_by, first, last, currency))
-    made = await formed(session, request.headers.get("accept"), "donations", found, service.as_table)
-    if made is None:
-        return reply(found, headers=VARY)
-    return Response(made.content, media_type=made.media_type, headers=dict(made.headers))
+    return await answer(session, request.headers.get("accept"), "donations", found, service.as_table)

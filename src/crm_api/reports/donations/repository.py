@@ -19,7 +19,6 @@ _KEYS: Mapping[str, str] = {
     "channel": "g.channel",
     "method": "g.method",
     "currency": "g.currency",
-    "": "CAST(NULL AS text)",
 }
 # `received_at` and `gift_date` say the same, in two zones: the one has the index, the other the organization's days.
 _WHERE = """
@@ -32,14 +31,17 @@ _SUMS = """
     count(*) AS count, sum(s.gross) AS gross, sum(s.refunded) AS refunded, sum(s.charged_back) AS charged_back,
     sum(s.fee) AS fee, sum(s.base_gross) AS base_gross, sum(s.base_counted) AS base_counted,
     sum(s.fee * s.base_rate) FILTER (WHERE s.fee > 0) AS base_fee,
-    count(*) FILTER (WHERE s.base_gross IS NULL) AS without_rate"""
+    count(*) FILTER (WHERE s.base_gross IS NULL) AS without_rate, count(*) FILTER (WHERE s.once) AS once,
+    count(*) FILTER (WHERE s.once AND s.base_gross IS NULL) AS without_rate_once"""
 _GROUPED = """
     SELECT {key} AS key, g.currency, count(*) AS count, sum(g.amount) AS gross, sum(g.refunded) AS refunded,
         sum(g.charged_back) AS charged_back, sum(g.fee) AS fee, sum(g.base_amount) AS base_gross,
         sum(g.base_counted) AS base_counted, sum(g.fee * g.base_rate) FILTER (WHERE g.fee > 0) AS base_fee,
-        count(*) FILTER (WHERE g.base_amount IS NULL) AS without_rate
+        count(*) FILTER (WHERE g.base_amount IS NULL) AS without_rate, count(*) AS once,
+        count(*) FILTER (WHERE g.base_amount IS NULL) AS without_rate_once
     FROM gifts g WHERE {where} GROUP BY 1, 2"""
-# A split gift's parts of each of its sums, divided by the largest remainder: together they are the gift's.
+# A split gift's parts of each of its sums, divided by the largest remainder: together they are the gift's. One of them
+# (`once`) stands for it where gifts are counted over all funds.
 _BY_FUND = f"""
     WITH split AS MATERIALIZED (
         SELECT g.id, g.currency, g.base_rate, g.amount, g.refunded, g.charged_back, g.fee, g.base_amount, g.base_counted
@@ -59,7 +61,8 @@ _BY_FUND = f"""
                 <= d.total - sum(d.whole) OVER (PARTITION BY d.id, d.what) THEN 1 ELSE 0 END AS bigint) AS part
         FROM divided d),
     shared AS (
-        SELECT p.id, p.fund_id, max(p.part) FILTER (WHERE p.what = 'gross') AS gross,
+        SELECT p.id, p.fund_id, row_number() OVER (PARTITION BY p.id ORDER BY p.fund_id) = 1 AS once,
+            max(p.part) FILTER (WHERE p.what = 'gross') AS gross,
             max(p.part) FILTER (WHERE p.what = 'refunded') AS refunded,
             max(p.part) FILTER (WHERE p.what = 'charged_back') AS charged_back,
             max(p.part) FILTER (WHERE p.what = 'fee') AS fee,
@@ -68,11 +71,11 @@ _BY_FUND = f"""
         FROM parts p GROUP BY 1, 2),
     s AS (
         SELECT g.fund_id, g.currency, g.base_rate, g.amount AS gross, g.refunded, g.charged_back, g.fee,
-            g.base_amount AS base_gross, g.base_counted
+            g.base_amount AS base_gross, g.base_counted, true AS once
         FROM gifts g WHERE NOT g.is_split AND {_WHERE}
         UNION ALL
         SELECT h.fund_id, x.currency, x.base_rate, h.gross, h.refunded, h.charged_back, h.fee, h.base_gross,
-            h.base_counted
+            h.base_counted, h.once
         FROM shared h JOIN split x ON x.id = h.id)
     SELECT CAST(s.fund_id AS text) AS key, s.currency, {_SUMS} FROM s GROUP BY 1, 2"""
 _STATEMENTS: Mapping[str, Statement] = {
@@ -91,7 +94,8 @@ _NAMES: Mapping[str, Statement] = {
 
 
 async def sums(session: ReadSession, group_by: str, first: date, last: date, currency: str | None) -> list[Row]:
-    """Sums of the gifts of some days, by group and currency. An empty `group_by` puts all into one group."""
+    """Sums of the gifts of some days, by group and currency. `once` and `without_rate_once` count a
+    gift for several funds in one of them only."""
     zone = clock.zone(session.tenant.timezone)
     begin = datetime.combine(first, datetime.min.time(), zone)
     end = datetime.combine(last + timedelta(days=1), datetime.min.time(), zone)

@@ -29,7 +29,7 @@ _TITLES: Mapping[str, str] = {
     "method": "Donations by method",
     "currency": "Donations by currency",
 }
-_PLAIN = ("count", "gross", "refunded", "charged_back", "fee")
+_PLAIN = ("count", "gross", "refunded", "charged_back", "fee", "without_rate", "once", "without_rate_once")
 
 
 @dataclass(slots=True)
@@ -45,6 +45,9 @@ class Sums:
     base_counted: int = 0
     base_fee: int = 0
     without_rate: int = 0
+    once: int = 0
+    without_rate_once: int = 0
+    """The same counts over several funds, where a gift for more than one is counted in one of them only."""
 
     @property
     def net(self) -> int:
@@ -98,13 +101,11 @@ async def donations(session: ReadSession, question: Asked) -> dict[str, Any]:
     groups = await _groups(session, question)
     labels = await repository.names(session, question.group_by, [key for key in groups if key is not None])
     whole: dict[str, Sums] = defaultdict(Sums)
-    if question.group_by == "fund":  # a gift for several funds counts once
-        rows = await repository.sums(session, "", question.first, question.last, question.currency)
-        whole |= {row["currency"]: _sums(row, session.tenant.currency) for row in rows}
-    else:
-        for parts in groups.values():
-            for currency, sums in parts.items():
-                whole[currency].add(sums)
+    for parts in groups.values():
+        for currency, sums in parts.items():
+            whole[currency].add(sums)
+    for sums in whole.values():
+        sums.count, sums.without_rate = sums.once, sums.without_rate_once
     base = session.tenant.currency
     return {
         "title": _TITLES[question.group_by],
@@ -155,7 +156,6 @@ def _sums(row: RowLike, base: str) -> Sums:
         base_gross=int(row["base_gross"] or 0),
         base_counted=int(row["base_counted"] or 0),
         base_fee=int(fee.to_integral_value(rounding=ROUND_HALF_EVEN)),
-        without_rate=row["without_rate"],
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,9 +10,8 @@ from fastapi import Query, Request, Response
 
 from crm_api.idempotency.boundary import reads, router
 from crm_api.kit.db import ReadSession
-from crm_api.kit.reply import reply
 from crm_api.kit.schemas import QueryDay
-from crm_api.reports.forms import RESPONSES, VARY, formed
+from crm_api.reports.forms import RESPONSES, answer
 from crm_api.reports.giving import cohorts, rfm, spread, yearly
 from crm_api.reports.giving.base import asked
 from crm_api.reports.giving.schemas import (
@@ -27,6 +25,7 @@ from crm_api.reports.giving.schemas import (
     RfmReport,
 )
 from crm_api.reports.report import Report
+from crm_api.reports.rights import need
 
 routes = router("reports")
 AsOf = Annotated[
@@ -36,16 +35,12 @@ Year = Annotated[int | None, Query(ge=1900, le=2200, description="The fiscal yea
 Fund = Annotated[UUID | None, Query(description="Only gifts for this fund.")]
 Campaign = Annotated[UUID | None, Query(description="Only gifts of this campaign.")]
 Scored = Annotated[ReadSession, reads("scoring:read")]
-Named = Annotated[ReadSession, reads("scoring:read", "contacts:read")]
 
 
 async def _answer(
     request: Request, session: ReadSession, found: Mapping[str, Any], table: Callable[[Mapping[str, Any]], Report]
 ) -> Response:
-    made = await formed(session, request.headers.get("accept"), found["report"], found, table)
-    if made is None:
-        return reply(dict(found), headers=VARY)
-    return Response(made.content, media_type=made.media_type, headers=dict(made.headers))
+    return await answer(session, request.headers.get("accept"), found["report"], found, table)
 
 
 @routes.get(
@@ -85,7 +80,7 @@ async def reports_retention(
 @routes.get("/v1/reports/lybunt", operation_id="reports_lybunt", response_model=AbsentReport, responses=RESPONSES)
 async def reports_lybunt(
     request: Request,
-    session: Named,
+    session: Scored,
     as_of: AsOf = None,
     fund_id: Fund = None,
     campaign_id: Campaign = None,
@@ -94,6 +89,7 @@ async def reports_lybunt(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Donors who gave last year but unfortunately not this one, the most generous first."""
+    need(session, "contacts:read")
     found = await yearly.absent(
         session,
         await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id),
@@ -109,7 +105,7 @@ async def reports_lybunt(
 @routes.get("/v1/reports/sybunt", operation_id="reports_sybunt", response_model=AbsentReport, responses=RESPONSES)
 async def reports_sybunt(
     request: Request,
-    session: Named,
+    session: Scored,
     as_of: AsOf = None,
     fund_id: Fund = None,
     campaign_id: Campaign = None,
@@ -121,6 +117,7 @@ async def reports_sybunt(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Donors who gave some year but unfortunately not this one, nor the one before."""
+    need(session, "contacts:read")
     question = await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id)
     found = await yearly.absent(
         session, question, "sybunt", year=year, include_last_year=include_last_year, limit=limit, cursor=cursor
@@ -215,9 +212,5 @@ async def reports_rfm_migration(
 ) -> Response:
     """From which RFM name to which the donors went between two days."""
     question = await asked(session, as_of, fund_id=fund_id, campaign_id=campaign_id)
-    found = await rfm.migration(session, question, from_date or _year_before(question.as_of))
+    found = await rfm.migration(session, question, from_date or rfm.year_before(question.as_of))
     return await _answer(request, session, found, rfm.migration_table)
-
-
-def _year_before(day: date) -> date:
-    return day.replace(year=day.year - 1, day=min(day.day, 28) if day.month == 2 else day.day)

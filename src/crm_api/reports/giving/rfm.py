@@ -120,6 +120,11 @@ async def migration(session: ReadSession, question: Asked, from_date: date) -> d
     }
 
 
+def year_before(day: date) -> date:
+    """The day that moves are counted from unless another is asked for."""
+    return day.replace(year=day.year - 1, day=min(day.day, 28) if day.month == 2 else day.day)
+
+
 def rfm_table(found: Mapping[str, Any]) -> Report:
     """The cells as a table."""
     columns = (

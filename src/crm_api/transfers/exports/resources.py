@@ -166,7 +166,7 @@ class DonationsExport:
 
 
 _GIFT_COLUMNS = (
-    *map(_plain, ("id", "contact_id", "status")),
+    _plain("id"), _EXTERNAL, *map(_plain, ("contact_id", "status")),
     *_money("amount"), *_money("refunded_amount"), *_money("fee_amount"), *_money("net_amount"), *_money("base_amount"),
     *map(_plain, ("method", "is_anonymous", "received_at", "gift_date", "fund_id", "campaign_id", "recurring_plan_id",
                   "provider", "provider_payment_id", "external_ids", "version", "created_at", "updated_at")),

@@ -56,7 +56,9 @@ async def undo(session: WriteSession, import_id: UUID, rows: Sequence[Journal]) 
     made = {row.record_id for row in rows if row.outcome in {"created", "queued"}}
     versions = await _versions(session, import_id, made)
     async with session.beyond_limit():  # who is named by a record that the caller does not see is named too
-        named = {row["id"] for row in await session.fetch(naming("contacts", _FOLLOWS), ids=list(made))} if made else set()
+        named = (
+            {row["id"] for row in await session.fetch(naming("contacts", _FOLLOWS), ids=list(made))} if made else set()
+        )
         unseen = (await bulk.by_ids(session, made - found.keys())).keys()
     outcomes: dict[int, str] = {}
     states: dict[UUID, Mapping[str, Any]] = {**found}

@@ -90,6 +90,7 @@ class ContactsKind:
     name = "contacts"
     read_scope, write_scope = "contacts:read", "contacts:write"
     target_names = frozenset(one.name for one in TARGETS)
+    parameters: tuple[str, ...] = ("custom", "external_id")
 
     def targets(self, context: Context) -> Sequence[Target]:
         """Every field of a contact, the organization's own ones included."""

@@ -123,11 +123,55 @@ async def keep(
     await session.execute(_KEEP_KEYS, import_id=import_id, digests=digests, owners=owners)
 
 
+_KNOWN = prepare(
+    text(
+        "SELECT digest FROM import_draft_keys WHERE organization_id = :organization_id AND import_id = :import_id "
+        'AND digest = ANY(CAST(:digests AS text[]) COLLATE "C")'
+    )
+)
+
+
+async def known_keys(session: WriteSession, import_id: UUID, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of some keys an earlier row of a dry run has taken."""
+    if not keys:
+        return set()
+    digests = {_digest(key): key for key in keys}
+    rows = await session.fetch(_KNOWN, import_id=import_id, digests=list(digests))
+    return {digests[row["digest"]] for row in rows}
+
+
+async def keep_keys(session: WriteSession, import_id: UUID, keys: Sequence[tuple[tuple[str, str], UUID]]) -> None:
+    """Remember that rows of a dry run have taken keys."""
+    if keys:
+        digests, owners = [_digest(key) for key, _ in keys], [owner for _, owner in keys]
+        await session.execute(_KEEP_KEYS, import_id=import_id, digests=digests, owners=owners)
+
+
 async def created_by(session: WriteSession, import_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
     """Which of the contacts an earlier row of the import has created."""
     if not ids:
         return set()
     return {row["record_id"] for row in await session.fetch(_CREATED, import_id=import_id, ids=list(ids))}
+
+
+_WRITTEN = prepare(
+    text(
+        """
+        SELECT DISTINCT record_id FROM import_rows WHERE organization_id = :organization_id
+            AND record_id = ANY(CAST(:ids AS uuid[])) AND import_id = :import_id AND id < CAST(:before AS uuid)
+            AND outcome IN ('created', 'updated')
+        """
+    )
+)
+
+
+async def written_by(session: WriteSession, import_id: UUID, ids: Sequence[UUID], before: UUID) -> set[UUID]:
+    """Which of some records a row of the import has created or changed, of those before one: later rows still say what
+    the dry run said of them."""
+    if not ids:
+        return set()
+    rows = await session.fetch(_WRITTEN, import_id=import_id, ids=list(ids), before=before)
+    return {row["record_id"] for row in rows}
 
 
 async def forget(session: WriteSession, import_id: UUID) -> bool:

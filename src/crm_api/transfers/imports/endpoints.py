@@ -37,7 +37,7 @@ async def _shown(request: Request, session: ReadSession, row: RowLike) -> dict[s
 
 @routes.post("/v1/imports", operation_id="imports_create", status_code=202, response_model=ImportRead)
 async def imports_create(
-    session: Annotated[WriteSession, writes("contacts:write")],
+    session: Annotated[WriteSession, writes("contacts:write", "donations:write")],
     form: Annotated[Upload[ImportUpload], UPLOAD],
 ) -> Response:
     """Import a file: CSV or XLSX with a row of headers. It is looked at and tried at once; with `dry_run: false` it is
@@ -49,16 +49,20 @@ async def imports_create(
 
 @routes.get("/v1/imports", operation_id="imports_list", response_model=ImportPage)
 async def imports_list(
-    session: Annotated[ReadSession, reads("contacts:read")], query: Annotated[ListQuery, list_query(IMPORTS)]
+    session: Annotated[ReadSession, reads("contacts:read", "donations:read")],
+    query: Annotated[ListQuery, list_query(IMPORTS)],
 ) -> Response:
-    """List imports, newest first. Links to files of failed rows are in the single import only."""
+    """List imports of the kinds of records that the caller may read, newest first. Links to files of failed rows are in
+    the single import only."""
+    seen = Filter(IMPORTS.by_name["kind"], "in", tuple(service.kinds_seen(session)))
+    query = replace(query, filters=(*query.filters, seen))
     scopes, guarded = session.actor.scopes, await guarded_keys(session)
     return await read_page(session, IMPORTS, query, lambda row: service.to_read(row, scopes, guarded=guarded))
 
 
 @routes.get("/v1/imports/{import_id}", operation_id="imports_get", response_model=ImportRead)
 async def imports_get(
-    request: Request, session: Annotated[ReadSession, reads("contacts:read")], import_id: UUID
+    request: Request, session: Annotated[ReadSession, reads("contacts:read", "donations:read")], import_id: UUID
 ) -> Response:
     """One import: how far it is, what it did or would do, and a link to the failed rows."""
     row = await service.get_import(session, import_id)
@@ -67,7 +71,7 @@ async def imports_get(
 
 @routes.patch("/v1/imports/{import_id}", operation_id="imports_update", response_model=ImportRead)
 async def imports_update(
-    session: Annotated[WriteSession, writes("contacts:write")],
+    session: Annotated[WriteSession, writes("contacts:write", "donations:write")],
     import_id: UUID,
     body: Annotated[ImportPatch, json_body(ImportPatch, media_type="application/merge-patch+json")],
     expected: Annotated[int | None, IfMatch],
@@ -80,7 +84,7 @@ async def imports_update(
 
 @routes.get("/v1/imports/{import_id}/rows", operation_id="imports_list_rows", response_model=ImportRowPage)
 async def imports_list_rows(
-    session: Annotated[ReadSession, reads("contacts:read")],
+    session: Annotated[ReadSession, reads("contacts:read", "donations:read")],
     import_id: UUID,
     query: Annotated[ListQuery, list_query(IMPORT_ROWS)],
 ) -> Response:
@@ -98,7 +102,9 @@ async def imports_list_rows(
 
 
 @routes.post("/v1/imports/{import_id}/run", operation_id="imports_run", status_code=202, response_model=ImportRead)
-async def imports_run(session: Annotated[WriteSession, writes("contacts:write")], import_id: UUID) -> Response:
+async def imports_run(
+    session: Annotated[WriteSession, writes("contacts:write", "donations:write")], import_id: UUID
+) -> Response:
     """Write the rows of an import that is ready, or go on with one that was paused or has failed on the way."""
     row = await service.run_import(session, import_id)
     guarded = await guarded_keys(session)
@@ -106,7 +112,9 @@ async def imports_run(session: Annotated[WriteSession, writes("contacts:write")]
 
 
 @routes.post("/v1/imports/{import_id}/pause", operation_id="imports_pause", response_model=ImportRead)
-async def imports_pause(session: Annotated[WriteSession, writes("contacts:write")], import_id: UUID) -> Response:
+async def imports_pause(
+    session: Annotated[WriteSession, writes("contacts:write", "donations:write")], import_id: UUID
+) -> Response:
     """Stop a running import between two chunks of rows. `run` goes on from there."""
     row = await service.pause_import(session, import_id)
     guarded = await guarded_keys(session)
@@ -114,8 +122,10 @@ async def imports_pause(session: Annotated[WriteSession, writes("contacts:write"
 
 
 @routes.post("/v1/imports/{import_id}/undo", operation_id="imports_undo", status_code=202, response_model=ImportRead)
-async def imports_undo(session: Annotated[WriteSession, writes("contacts:write")], import_id: UUID) -> Response:
-    """Take back what an import has written: contacts that it created and nobody touched since go, those that it changed
+async def imports_undo(
+    session: Annotated[WriteSession, writes("contacts:write", "donations:write")], import_id: UUID
+) -> Response:
+    """Take back what an import has written: records that it created and nobody touched since go, those that it changed
     get back what they had. What was changed again since is kept, and listed by `rows`."""
     row = await service.undo_import(session, import_id)
     guarded = await guarded_keys(session)

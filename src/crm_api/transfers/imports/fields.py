@@ -12,7 +12,7 @@ IMPORTS = Catalogue(
     fields=(
         Field("id", "uuid", imports.c.id, sortable=True),
         Field("state", "choice", imports.c.state, choices=STATES),
-        Field("kind", "choice", imports.c.kind, choices=("contacts",)),
+        Field("kind", "choice", imports.c.kind, choices=("contacts", "donations")),
         Field("created_at", "instant", imports.c.created_at, sortable=True),
     ),
 )

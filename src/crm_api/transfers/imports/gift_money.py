@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from crm_api.donations.gifts.balances import Balance, Entry, derive
 
 ARRIVED = frozenset({"succeeded", "partially_refunded", "refunded", "disputed", "charged_back"})
-_REFUNDED = frozenset({"partially_refunded", "refunded"})
+_MOMENT = timedelta(microseconds=1)
 _OURS = "import"
 """Every reference of an entry that an import made begins so."""
 
@@ -52,7 +52,7 @@ def _fee(amount: int, tag: str, at: datetime) -> Entry:
 def steps(known: Sequence[Entry], wanted: Money, *, tag: str, now: datetime) -> list[Entry]:
     """Entries that lead from what is known to what is wanted, said at `now`; `tag` tells them from those of other rows.
     `Unreachable` where there are none: money that has arrived cannot be made never to have come."""
-    at = max([now, *(entry.occurred_at for entry in known)])
+    at = max([now, *(entry.occurred_at + _MOMENT for entry in known)])  # the newest word counts, and this is it
     balance = derive(known)
     charged = any(entry.kind == "charge" for entry in known)
     if wanted.status not in ARRIVED:
@@ -80,8 +80,8 @@ def _is_there(after: Balance, wanted: Money) -> bool:
         return False
     if wanted.status not in ARRIVED:
         return True
-    same = (after.gross, after.received_at) == (wanted.amount, wanted.received_at)
-    return same and (wanted.status not in _REFUNDED or after.refunded == wanted.refunded)
+    told = (wanted.amount, wanted.received_at, wanted.refunded)
+    return (after.gross, after.received_at, after.refunded) == told
 
 
 def _attempt(known: Sequence[Entry], balance: Balance, wanted: Money, tag: str, at: datetime) -> list[Entry]:
@@ -115,8 +115,7 @@ def _arrival(balance: Balance, wanted: Money, tag: str, at: datetime, *, charged
 
 def _refunds(known: Sequence[Entry], balance: Balance, wanted: Money, tag: str, at: datetime) -> list[Entry]:
     """Refunds that are missing; of those that are too many, the ones that imports made are said to have failed."""
-    keeps = wanted.status in {"disputed", "charged_back"}
-    missing = 0 if keeps else wanted.refunded - balance.refunded
+    missing = wanted.refunded - balance.refunded
     made: list[Entry] = []
     if missing < 0:
         fallen = {entry.ref for entry in known if entry.kind == "refund_failed"}
@@ -153,6 +152,6 @@ def _disputes(known: Sequence[Entry], balance: Balance, wanted: Money, tag: str,
                 made.append(Entry(ended, f"{kind}:{one}:{tag}:{end}", at, theirs[-1].amount, one, end))
     if wanted.status in standing:
         state = "open" if wanted.status == "disputed" else "lost"
-        amount = wanted.amount - balance.refunded
+        amount = wanted.amount - wanted.refunded
         made.append(Entry("dispute", f"dispute:{ref}:{state}", when, amount, ref, state, "import", when))
     return made

@@ -305,6 +305,6 @@ class GiftParser:
         if not row.errors and draft.said.get("amount") == 0:
             said = "A gift has an amount above zero."
             row.errors.append(CellError(draft.money.get("amount", ("", ""))[1], "zero_amount", said))
-        if draft.said.get("refunded_amount", 0) > draft.said.get("amount", 0):
+        if "amount" in draft.said and draft.said.get("refunded_amount", 0) > draft.said["amount"]:
             header = draft.money["refunded_amount"][1]
             row.errors.append(CellError(header, "exceeds_amount", "More was given back than was given."))

@@ -14,7 +14,7 @@ from crm_api.kit.names import fold
 from crm_api.transfers.imports import values
 
 _PLAIN = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,6})?")
-_AROUND = re.compile(r"^(?:[^\d\-−(.,]{1,5})?\s*|\s*(?:[^\d).,]{1,5})?\.?$")
+_AROUND = re.compile(r"^(?:[^\d\-−(.,]{1,5})?\s*|\s*(?:[^\d).,\-−]{1,5})?\.?$")
 _SPACES = re.compile(r"[\s\u00a0\u202f\u2009'’]+")
 _GROUPS = {",": re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+"), ".": re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+")}
 _SYMBOLS = {"€": "EUR", "₴": "UAH", "грн": "UAH", "грн.": "UAH", "₾": "GEL", "£": "GBP", "zł": "PLN", "₸": "KZT"}

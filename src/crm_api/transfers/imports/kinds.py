@@ -116,6 +116,8 @@ class ImportKind(Protocol):
     write_scope: str
     target_names: frozenset[str]
     """Names of the fields of every organization; its own fields are `custom.<key>`."""
+    parameters: tuple[str, ...]
+    """Targets that more may be said of after a colon or a point: `external_id:old-crm`, `custom.city`."""
 
     def targets(self, context: Any) -> Sequence[Target]:
         """Every field a column can be mapped to."""

@@ -80,6 +80,11 @@ import_rows = tenant_table(
     Index("ix_import_rows__record", "organization_id", "record_id"),
     personal=(
         erase(where="t.record_id = ANY(:ids)", export=False),
+        erase(
+            where="t.record_id IN (SELECT g.id FROM gifts g WHERE g.organization_id = t.organization_id "
+            "AND g.contact_id = ANY(:ids))",
+            export=False,
+        ),
         retain(ground=_GROUND, until="", export=False),
     ),
 )

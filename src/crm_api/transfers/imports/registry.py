@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crm_api.transfers.imports.contacts_kind import ContactsKind
+from crm_api.transfers.imports.gifts_kind import GiftsKind
 from crm_api.transfers.imports.kinds import ImportKind
 
-KINDS: dict[str, ImportKind] = {"contacts": ContactsKind()}
+KINDS: dict[str, ImportKind] = {"contacts": ContactsKind(), "donations": GiftsKind()}

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from crm_api.kit.schemas import Code, Country, Input, Output, Versioned
+from crm_api.kit.schemas import Code, Country, Currency, Input, Output, Versioned
 from crm_api.transfers.imports.headers import PRESETS
 
 Header = Annotated[str, StringConstraints(min_length=1, max_length=210)]
@@ -27,19 +26,11 @@ Preset = Literal["google_forms", "donorbox", "benevity"]
 assert set(Preset.__args__) == set(PRESETS)  # type: ignore[attr-defined]
 
 
-def _importable(kind: Any) -> Any:
-    if kind == "donations":
-        raise PydanticCustomError(
-            "not_importable", "Gifts cannot be imported from a file yet; send each of them to POST /v1/donations."
-        )
-    return kind
-
-
-Kind = Annotated[Literal["contacts"], BeforeValidator(_importable)]
+Kind = Literal["contacts", "donations"]
 
 
 class ImportOptions(Input):
-    """How a file is read and what happens to rows that meet a contact that is there already."""
+    """How a file is read and what happens to rows that meet a record that is there already."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -53,7 +44,8 @@ class ImportOptions(Input):
     on_match: Literal["update", "create", "skip", "queue"] = Field(
         "update",
         description="What a row does that meets a contact: change it, make another one all the same, leave it, or make "
-        "another one and put both into the review queue of duplicates.",
+        "another one and put both into the review queue of duplicates. A gift is met by its id only, so there `create` "
+        "refuses the row, and `queue` is `update`.",
     )
     mapping: Mapping_ = Field(
         default={},
@@ -74,6 +66,13 @@ class ImportOptions(Input):
     default_country: Country | None = Field(None, description="Of phone numbers without a country code.")
     date_order: Literal["dmy", "mdy"] | None = Field(
         None, description="How 3/4/1980 is meant; found out from the column where it can be."
+    )
+    default_currency: Currency | None = Field(None, description="Of gifts whose row does not say one.")
+    create_contacts: bool = Field(
+        False, description="Of gifts: whoever a row names by e-mail or external id and nobody knows becomes a contact."
+    )
+    receipts: bool = Field(
+        False, description="Of gifts: issue receipts as for gifts that are recorded one by one. History has its own."
     )
 
 
@@ -102,6 +101,9 @@ class ImportPatch(Input):
     external_system: Code | None = None
     default_country: Country | None = None
     date_order: Literal["dmy", "mdy"] | None = None
+    default_currency: Currency | None = None
+    create_contacts: bool | None = None
+    receipts: bool | None = None
 
 
 class ImportTotals(Output):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import bindparam, select, text
 from crm_api.audit.service import record
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
-from crm_api.kit.problems import Conflict, FieldError, Invalid, NotFound
+from crm_api.kit.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from crm_api.kit.trouble import no_team
 from crm_api.kit.updates import check_version, update_row
 from crm_api.outbox.service import emit
@@ -20,7 +21,7 @@ from crm_api.transfers.imports.facts import ImportDue
 from crm_api.transfers.imports.journal import number_of
 from crm_api.transfers.imports.models import KEPT_DAYS, imports
 from crm_api.transfers.imports.registry import KINDS
-from crm_api.transfers.imports.schemas import ImportPatch, ImportUpload
+from crm_api.transfers.imports.schemas import ImportOptions, ImportPatch, ImportUpload
 
 READ_SENSITIVE = "contacts:read_sensitive"
 _ORG: Any = bindparam("organization_id")
@@ -28,7 +29,11 @@ GET = prepare(select(imports).where(imports.c.organization_id == _ORG, imports.c
 _LOCK = prepare(text("SELECT * FROM imports WHERE organization_id = :organization_id AND id = :id FOR NO KEY UPDATE"))
 _COUNTS = ("created", "updated", "skipped", "queued", "failed")
 _ZERO: dict[str, Any] = dict.fromkeys(("rows", "position", "progress", *_COUNTS, "removed", "restored", "kept"), 0)
-_OPTIONS = ("preset", "encoding", "delimiter", "sheet", "external_system", "default_country", "date_order")
+_OPTIONS = (
+    "preset", "encoding", "delimiter", "sheet", "external_system", "default_country", "date_order", "default_currency",
+)  # fmt: skip
+_FLAGS = ("create_contacts", "receipts")
+_ABOUT_GIFTS = ("default_currency", *_FLAGS)
 _NOTHING: dict[str, Any] = {"reason": None, "reason_code": None, "finished_at": None}
 
 
@@ -103,8 +108,10 @@ def row_to_read(row: RowLike, scopes: Keys = frozenset(), guarded: Keys = frozen
 
 def create_import(session: WriteSession, body: ImportUpload, *, name: str, filename: str, size: int) -> dict[str, Any]:
     """Take a file, which is in the store under `name`; the worker looks at it at once."""
+    check_scope(session, body.kind, write=True)
     if session.limit is not None and session.limit.homeless:
         raise no_team()
+    _check_options(session, body.kind, body.options, "options/")
     options = body.options.model_dump(mode="json")
     options["mapping"] = _by_column(body.kind, body.options.mapping)
     _check_targets(body.kind, options["mapping"], "options/mapping")
@@ -138,7 +145,12 @@ def create_import(session: WriteSession, body: ImportUpload, *, name: str, filen
 
 
 def _is_target(kind: str, name: str) -> bool:
-    return name in KINDS[kind].target_names or name.startswith(("custom.", "external_id:"))
+    base = re.split(r"[.:]", name, maxsplit=1)[0]
+    return name in KINDS[kind].target_names or (base != name and base in KINDS[kind].parameters)
+
+
+def _more(kind: str) -> set[str]:
+    return {"custom.<key>"} & {f"{one}.<key>" for one in KINDS[kind].parameters}
 
 
 def _by_column(kind: str, mapping: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -157,10 +169,34 @@ def _check_targets(kind: str, mapping: Mapping[str, str | None], member: str) ->
     errors = []
     for target in mapping.values():
         if target is not None and not _is_target(kind, target):
-            said = f"There is no such field. Columns can go to: {', '.join(sorted(known))}, custom.<key>, or null."
+            said = f"There is no such field. Columns can go to: {', '.join(sorted(known | _more(kind)))}, or null."
             errors.append(FieldError(f"/{member}", "unknown_target", said))
     if errors:
         raise Invalid(f"{member.replace('/', '.')} names a field that there is not; see errors.", errors=errors[:1])
+
+
+def kinds_seen(session: ReadSession) -> list[str]:
+    """Kinds of records whose imports the session's actor may see."""
+    return [name for name, kind in KINDS.items() if kind.read_scope in session.actor.scopes]
+
+
+def check_scope(session: ReadSession, kind: str, *, write: bool) -> None:
+    """403 for whoever may not read, or write, what an import of this kind brings in."""
+    scope = KINDS[kind].write_scope if write else KINDS[kind].read_scope
+    if scope not in session.actor.scopes:
+        verb = "Importing" if write else "Seeing imports of"
+        said = f"{verb} {kind} needs the scope {scope}. Use a key that has it, or ask an administrator to grant it."
+        raise Forbidden(said, code="missing_scope", scope=scope)
+
+
+def _check_options(session: ReadSession, kind: str, options: ImportOptions | ImportPatch, place: str) -> None:
+    """422 for an option of another kind of import, 403 for making contacts without the right to."""
+    if kind != "donations":
+        for name in _ABOUT_GIFTS:
+            if getattr(options, name):
+                raise Invalid.at(f"/{place}{name}", "only_donations", "This is an option of kind donations.")
+    elif options.create_contacts:
+        check_scope(session, "contacts", write=True)
 
 
 async def get_import(session: ReadSession, import_id: UUID) -> Row:
@@ -168,14 +204,18 @@ async def get_import(session: ReadSession, import_id: UUID) -> Row:
     row = await session.fetch_row(GET, id=import_id)
     if row is None:
         raise NotFound("There is no such import.")
+    check_scope(session, row["kind"], write=False)
     return row
 
 
-async def lock_import(session: WriteSession, import_id: UUID) -> Row:
-    """One import, locked for this transaction, or 404."""
+async def lock_import(session: WriteSession, import_id: UUID, *, trusted: bool = False) -> Row:
+    """One import, locked for this transaction, or 404; 403 for whoever may not write its kind, unless the caller is
+    `trusted`: the worker, which does what was allowed when it was asked for."""
     row = await session.fetch_row(_LOCK, id=import_id)
     if row is None:
         raise NotFound("There is no such import.")
+    if not trusted:
+        check_scope(session, row["kind"], write=True)
     return row
 
 
@@ -194,6 +234,7 @@ async def patch_import(
     """Change how the file is read or mapped, before anything is written; every row is tried anew."""
     row = await lock_import(session, import_id)
     check_version(row["version"], expected)
+    _check_options(session, row["kind"], body, "")
     if not body.model_fields_set:
         return row
     not_begun = row["state"] in {"uploaded", "validating", "ready"}
@@ -210,8 +251,8 @@ async def patch_import(
             said = "This names a column that the file does not have; see detected.headers."
             raise Invalid.at("/mapping", "unknown_column", said)
         options["mapping"] = {**options["mapping"], **mapping}
-    for name in ("on_match", *_OPTIONS):
-        if name in body.model_fields_set and (name != "on_match" or body.on_match is not None):
+    for name in ("on_match", *_OPTIONS, *_FLAGS):
+        if name in body.model_fields_set and (name in _OPTIONS or getattr(body, name) is not None):
             options[name] = getattr(body, name)
     record(session, "import.changed", "import", import_id, fields=body.model_fields_set)
     return await _set(
@@ -242,7 +283,7 @@ async def pause_import(session: WriteSession, import_id: UUID) -> Row:
 
 
 async def undo_import(session: WriteSession, import_id: UUID) -> Row:
-    """Take back what the import has written: contacts that it created and nobody touched since are removed, those that
+    """Take back what the import has written: records that it created and nobody touched since are removed, those that
     it changed get back what they had."""
     row = await lock_import(session, import_id)
     stopped = row["state"] in {"succeeded", "paused", "failed"} and row["phase"] == "import"

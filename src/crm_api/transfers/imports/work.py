@@ -106,6 +106,9 @@ class _Run:
             default_country=said["default_country"],
             date_order=said["date_order"],
             sensitive=row["sensitive"],
+            create_contacts=said.get("create_contacts", False),
+            receipts=said.get("receipts", False),
+            default_currency=said.get("default_currency"),
         )
 
     def write(self) -> Any:
@@ -114,7 +117,7 @@ class _Run:
 
     async def _change(self, session: WriteSession, **changes: Any) -> None:
         """Change the import while it is still at our generation."""
-        now = await service.lock_import(session, self.row["id"])
+        now = await service.lock_import(session, self.row["id"], trusted=True)
         if now["generation"] != self.row["generation"]:
             raise _Stopped
         self.row = await update_row(session, imports, self.row["id"], changes, expected=None)
@@ -221,7 +224,7 @@ class _Run:
             raise Unreadable("unknown_column", "options.mapping names a column that the file does not have.")
         known = {one.name for one in self.kind.targets(context)}
         for target in said.values():
-            if target is not None and target not in known and not target.startswith("external_id:"):
+            if target is not None and target not in known and ":" not in target:
                 raise Unreadable("unknown_target", "options.mapping names a custom field that is not defined.")
         mapping = {**self.kind.suggest(headers, self.options.preset, context), **said}
         if not any(mapping.values()):

@@ -152,6 +152,7 @@ async def _replay(session: WriteSession) -> dict[str, Any]:
 
 async def _compare(session: WriteSession, row: Row) -> dict[str, Any]:
     """A later step: the next gifts with their entries. The last one says the verdict."""
+    await books.plan_anew(session)
     part = await repository.compare_entries(session, row["position"] or posting.FIRST, AT_ONCE)
     suspects = [*part["differing"], *part["others"]]
     named: list[dict[str, Any]] = []

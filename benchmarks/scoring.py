@@ -1,0 +1,194 @@
+"""What scoring everybody costs, beside the one statement that computes RFM, and the models beside `lifetimes`.
+
+    python -m benchmarks.scoring                                  # 100,000 contacts, 1,000,000 gifts
+    python -m benchmarks.scoring --contacts 10000 --gifts 100000  # a first impression
+    python -m benchmarks.scoring --data-dir DIR                   # keeps the loaded database and uses it again
+    python -m benchmarks.scoring --lifetimes /tmp/venv/bin/python # an interpreter that has `lifetimes`, for comparison
+
+Writes benchmarks/results/scoring.md. Times are medians of warm rounds as the service role under row-level security.
+"nothing changed": everything is reckoned and compared with what is stored, as on a usual night; "every row written":
+the same when each row differs, as after other rules were put in force.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import text
+
+from benchmarks.plan import FULL
+from benchmarks.result import machine
+from benchmarks.stage import Stage, _bare
+from crm_api.kit.db import SYSTEM, Database, Tenant, WriteSession, prepare
+from crm_api.organizations.service import load_tenant
+from crm_api.scoring import modelling, rebuilding, repository, service
+from crm_api.scoring.predictions.giving import fit_all, foresee
+
+RESULT = Path(__file__).parent / "results" / "scoring.md"
+# What somebody would write by hand: RFM of every donor from the gifts, nothing stored.
+BY_HAND = prepare(
+    text(
+        """
+        WITH v AS (
+            SELECT contact_id, CURRENT_DATE - max(gift_date) AS days, count(*) AS gifts, sum(base_counted) AS money
+            FROM gifts WHERE organization_id = :organization_id AND contact_id IS NOT NULL AND counted > 0
+            GROUP BY contact_id)
+        SELECT count(*), sum(r), sum(f), sum(m) FROM (
+            SELECT 5 - 5 * (RANK() OVER (ORDER BY days) - 1) / COUNT(*) OVER () AS r,
+                5 * (RANK() OVER (ORDER BY gifts) - 1) / COUNT(*) OVER () + 1 AS f,
+                5 * (RANK() OVER (ORDER BY money) - 1) / COUNT(*) OVER () + 1 AS m FROM v) s
+        """
+    )
+)
+PEER = """
+import sys, time, warnings
+warnings.filterwarnings("ignore")
+import numpy as np
+from lifetimes import BetaGeoFitter, GammaGammaFitter
+d = np.load(sys.argv[1])
+start = time.perf_counter()
+b = BetaGeoFitter().fit(d["x"], d["tx"], d["span"])
+k = (d["rated"] > 0) & (d["mean"] > 0)
+g = GammaGammaFitter().fit(d["rated"][k], d["mean"][k])
+b.conditional_expected_number_of_purchases_up_to_time(365 / 7, d["x"], d["tx"], d["span"])
+g.conditional_expected_average_profit(d["rated"], d["mean"])
+print(time.perf_counter() - start)
+"""
+
+
+async def _median(rounds: int, work: Callable[[], Awaitable[Any]]) -> float:
+    await work()
+    spent = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        await work()
+        spent.append(time.perf_counter() - start)
+    return statistics.median(spent)
+
+
+async def measure(database: Database, tenant: Tenant, rounds: int) -> dict[str, float]:
+    """Seconds of each thing; what is written is rolled back or written again."""
+
+    async def within(work: Callable[[WriteSession], Awaitable[Any]]) -> None:
+        async with database.write(tenant, SYSTEM) as session:
+            await rebuilding.patience(session)
+            await work(session)
+
+    async def rfm(session: WriteSession) -> None:
+        await service.rebuild(session, figures=False)
+
+    async def anew(session: WriteSession) -> None:
+        await session.execute(_AGE)
+        await service.rebuild(session)
+
+    async def gift(session: WriteSession) -> None:
+        row = await session.fetch_row(_ANYBODY)
+        assert row is not None
+        await service.refresh_donor(session, row["contact_id"])
+
+    found = {
+        "one statement by hand": await _median(rounds, lambda: within(lambda s: s.fetch(BY_HAND))),
+        "RFM: borders and scores, stored": await _median(rounds, lambda: within(rfm)),
+        "everything, nothing changed": await _median(rounds, lambda: within(service.rebuild)),
+        "everything, every row written": await _median(rounds, lambda: within(anew)),
+        "one donor after a gift": await _median(rounds, lambda: within(gift)),
+    }
+    async with database.write(tenant, SYSTEM) as session:
+        today = service.today(session)
+        by = await repository.standing(session, today)
+        start = time.perf_counter()
+        known = await modelling.statistics(session, today, by.fiscal_start)
+        found["statistics of every donor"] = time.perf_counter() - start
+        start = time.perf_counter()
+        fits = fit_all(known, 2)
+        found["fit of the three models"] = time.perf_counter() - start
+        start = time.perf_counter()
+        foresee(known, fits, 2)
+        found["every donor's prediction"] = time.perf_counter() - start
+        arrays = {name: np.asarray(getattr(known, name), dtype=float) for name in ("x", "tx", "span", "rated", "mean")}
+    ARRAYS.update(arrays)
+    return found
+
+
+_ANYBODY = prepare(
+    text("SELECT contact_id FROM donor_summaries WHERE organization_id = :organization_id AND gift_count > 0 LIMIT 1")
+)
+_AGE = prepare(
+    text("UPDATE donor_summaries SET rules_version = 0 WHERE organization_id = :organization_id")
+)  # its own cost is in the figure too
+ARRAYS: dict[str, Any] = {}
+
+
+def peer(python: str) -> float | None:
+    """Seconds that `lifetimes` needs for BG/NBD and Gamma-Gamma and each donor's expectations, on the same donors."""
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        weeks = {name: ARRAYS[name] / 7 if name in {"tx", "span"} else ARRAYS[name] for name in ARRAYS}
+        np.savez(file.name, **{**weeks, "mean": ARRAYS["mean"] / 100})
+        done = subprocess.run([python, "-c", PEER, file.name], capture_output=True, text=True, timeout=900)
+        if done.returncode:
+            print(done.stderr[-400:], file=sys.stderr)
+            return None
+        return float(done.stdout.strip().splitlines()[-1])
+
+
+def written(contacts: int, gifts: int, found: dict[str, float], other: float | None) -> str:
+    """The result as Markdown."""
+    base = found["one statement by hand"]
+    here = machine()
+    lines = [
+        "# Scoring everybody",
+        "",
+        f"{contacts:,} contacts, {gifts:,} gifts; {here['cores']} cores, load average {here['load_average'][0]}. "
+        "`python -m benchmarks.scoring` makes this file.",
+        "",
+        "| what | seconds | ratio to the one statement |",
+        "|---|---|---|",
+        *(f"| {name} | {seconds:.3f} | {seconds / base:.2f} |" for name, seconds in found.items()),
+    ]
+    if other is not None:
+        ours = found["fit of the three models"] + found["every donor's prediction"]
+        lines += ["", f"`lifetimes` needs {other:.2f} s for two of the three models and expectations; we {ours:.2f} s."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Load, measure, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scoring", description=__doc__.partition("\n")[0])
+    parser.add_argument("--contacts", type=int, default=FULL.contacts)
+    parser.add_argument("--gifts", type=int, default=FULL.gifts)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--lifetimes", help="an interpreter that has lifetimes")
+    options = parser.parse_args()
+    plan = replace(FULL, contacts=options.contacts, gifts=options.gifts)
+    with Stage(plan, options.data_dir, lambda said: print(said, file=sys.stderr)) as stage:
+
+        async def run() -> dict[str, float]:
+            database = await Database.open(stage.service_url, size=2)
+            try:
+                tenant = await load_tenant(database.read(_bare(stage.organization_id)))
+                assert tenant is not None
+                return await measure(database, tenant, options.rounds)
+            finally:
+                await database.close()
+
+        found = asyncio.run(run())
+    other = peer(options.lifetimes) if options.lifetimes else None
+    said = written(options.contacts, options.gifts, found, other)
+    RESULT.write_text(said)
+    print(said)
+
+
+if __name__ == "__main__":
+    main()
