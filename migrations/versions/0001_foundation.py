@@ -816,9 +816,7 @@ def _recurring_plans() -> None:
         "recurring_plans",
         ["organization_id", "card_expires_on", "id"],
         unique=False,
-        postgresql_where=sa.text(
-            "card_expires_on IS NOT NULL AND status IN ('pending', 'active', 'past_due')"
-        ),
+        postgresql_where=sa.text("card_expires_on IS NOT NULL AND status IN ('pending', 'active', 'past_due')"),
     )
 
 

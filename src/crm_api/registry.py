@@ -20,12 +20,14 @@ _MODELS = (
     "campaigns.appeals.models", "donations.funds.models", "donations.recurring.models", "donations.gifts.models",
     "donations.allocations.models", "donations.credits.models", "donations.matching.models",
     "donations.tributes.models", "donations.premiums.models", "donations.batches.models",
-    "donations.receipts.models", "donations.ledger.models", "donations.ledger.payouts.models", "donations.ledger.proofs.models",
+    "donations.receipts.models", "donations.ledger.models", "donations.ledger.payouts.models",
+    "donations.ledger.proofs.models",
     "pipelines.models", "pipelines.deals.models", "payments.connections.models", "payments.inbox.models",
     "payments.dunning.models", "donations.pledges.models",
     "payments.checkouts.models", "payments.polling.models", "payments.reconciliation.models",
     "payments.matching.models",
-    "segmentation.models", "scoring.models", "communications.deliveries.models", "intake.sources.models", "intake.deliveries.models",
+    "segmentation.models", "scoring.models", "communications.deliveries.models", "intake.sources.models",
+    "intake.deliveries.models",
     "transfers.imports.models", "transfers.exports.models", "reports.levels.models", "reports.runs.models",
 )  # fmt: skip
 _TASKS = (

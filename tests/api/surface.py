@@ -75,8 +75,8 @@ class Operation:
 
     @property
     def is_list(self) -> bool:
-        """A page of rows, with cursors."""
-        return any(item["name"] == "cursor" for item in self.parameters)
+        """A page of rows, with cursors, filters and sorts: what `kit.listing` reads."""
+        return {"cursor", "sort"} <= {item["name"] for item in self.parameters}
 
     @property
     def public(self) -> bool:
@@ -228,7 +228,8 @@ async def plant_segments(world: World, contact_id: str) -> dict[str, str]:
     made = await world.post("/v1/segments", {"name": "Planted", "rule": rule})
     listed = await world.post("/v1/segments", {"name": "List"})
     await world.post(f"/v1/segments/{listed['id']}/members", {"contact_ids": [contact_id]}, expect=200)
-    return {"segment_id": made["id"], "a": made["id"], "b": listed["id"]}
+    by_hand = {f"segments_members_{verb}.segment_id": listed["id"] for verb in ("add", "remove")}
+    return {"segment_id": made["id"], "other_segment_id": listed["id"], **by_hand}
 
 
 async def plant_scoring(world: World) -> dict[str, str]:
@@ -519,6 +520,7 @@ async def plant(world: World) -> Planted:
         **transfers,
         "contact_id": contact["id"],
         "system": "old-crm",
+        "secret": "of-nobody",
         "external_id": "42",
         "fund_id": fund["id"],
         "campaign_id": campaign["id"],

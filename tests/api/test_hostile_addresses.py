@@ -72,7 +72,7 @@ async def test_hostile_query_values(planted: Planted) -> None:
 async def test_unknown_query_parameters(planted: Planted) -> None:
     """A misspelt filter must never widen a list."""
     for operation in operations():
-        if operation.public and not operation.path.startswith("/v1"):
+        if (operation.public and not operation.path.startswith("/v1")) or "x-any-query" in operation.raw:
             continue
         url = planted.url(operation)
         for query in ("nonsense=1", "limits=1", "%00=1", "%ED%A0%80=1", "a%5B%5D=1", "=1", "status%5Bgte=1", "x" * 5000,

@@ -144,6 +144,8 @@ async def test_every_post_takes_a_key(world: World) -> None:
                 body = body.replace(f'"{name}": "{old}"', f'"{name}": "{value}"')
         if operation.id in {"donations_refund"}:
             body = "{}"
+        if operation.id == "receipts_create":  # the planted gift has been refunded by now
+            body = json.dumps({"donation_id": (await world.donation(planted.ids["contact_id"]))["id"]})
         headers = [(b"idempotency-key", operation.id.encode())]
         first, second = [
             await send(world, "POST", planted.url(operation), body=body.encode(), headers=headers) for _ in range(2)

@@ -30,6 +30,8 @@ ABOUT_NOBODY = (
     "/v1/organization", "/v1/members", "/v1/api-keys", "/v1/exchange-rates", "/v1/funds", "/v1/campaigns",
     "/v1/appeals", "/v1/pipelines", "/v1/payment-connections", "/v1/privacy-settings", "/v1/custom-fields",
     "/v1/relationship-types", "/v1/household-patterns", "/v1/duplicate-rules", "/v1/intake",
+    "/v1/segments", "/v1/giving-levels", "/v1/ledger", "/v1/payouts", "/v1/reports", "/v1/teams", "/v1/receipt-settings",
+    "/v1/dunning-policy", "/v1/scoring", "/v1/ltv", "/v1/checkout-settings", "/v1/payment-match-rules", "/v1/gift-batches",
 )  # fmt: skip
 """Where an organization describes itself and how it works."""
 NOT_SENT = {"contacts_erase", "api_keys_rotate", "contacts_export_subject"}

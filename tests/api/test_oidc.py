@@ -59,8 +59,9 @@ async def test_a_member_has_the_scopes_of_the_role(signed: World, issuer: Issuer
     for operation in operations():
         if operation.method == "GET" and operation.scope and not operation.in_path:
             answer = await ask(signed, token, operation.path)
-            (allowed if answer.status == 200 else denied).add(operation.scope)
-            assert answer.status in {200, 403}
+            assert answer.status in {200, 403, 422}
+            if answer.status != 422:  # what it must be asked is missing
+                (allowed if answer.status == 200 else denied).add(operation.scope)
     assert allowed <= ROLE_SCOPES["fundraiser"]
     assert not denied & ROLE_SCOPES["fundraiser"]
     assert {"contacts:read", "donations:read"} <= allowed

@@ -135,7 +135,7 @@ async def test_every_body_with_the_others_ids(planted: Planted, other: Planted) 
         *(("donations_checkout_create", name) for name in _MORE["donations_checkout_create"]),
         *(("payment_match_rules_update", name) for name in _MORE["payment_match_rules_update"]),
         *(("payment_match_rules_create", name) for name in _MORE["payment_match_rules_update"]),
-        ("payments_unmatched_match", "contact_id"),
+        ("payments_unmatched_match", "contact_id"), ("payouts_create", "connection_id"),
     }  # fmt: skip
 
 

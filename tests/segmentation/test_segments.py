@@ -100,7 +100,7 @@ async def test_what_reads_status_tags_and_merges_follows_them(world: World) -> N
     await world.post(f"/v1/merges/{merge['id']}/undo", expect=200)
     await world.drain()
     assert await members(world, donors) == ["Olena Шевченко"]
-    compared = await world.get("/v1/segments/compare", params={"a": donors, "b": others})
+    compared = await world.get(f"/v1/segments/{donors}/compare/{others}")
     assert [compared[name] for name in ("in_both", "only_in_a", "only_in_b")] == [0, 1, 0]
 
 

@@ -14,7 +14,14 @@ from crm_api.registry import load_models
 from tests.structure.catalogue import LiveTable
 
 Tables = dict[str, LiveTable]
-APPEND_ONLY = {"audit_events", "audit_seals", "payment_entries", "donor_status_changes", "deal_moves", "ledger_journals"}
+APPEND_ONLY = {
+    "audit_events",
+    "audit_seals",
+    "payment_entries",
+    "donor_status_changes",
+    "deal_moves",
+    "ledger_journals",
+}
 UNSET = "NULLIF(current_setting('crm.organization_id'::text, true), ''::text)"
 
 
@@ -176,9 +183,12 @@ async def test_what_the_service_may_do(tables: Tables, owner: asyncpg.Connection
             info = models[table.name].info
             allowed = {*info["repointable"], *(name for one in info["personal"] for name in one.columns)}
             changeable = {
-                name for name in table.columns
-                if await owner.fetchval("SELECT has_column_privilege('crm_app', $1::oid, $2, 'UPDATE')", table.oid, name)
-            }  # fmt: skip
+                name
+                for name in table.columns
+                if await owner.fetchval(
+                    "SELECT has_column_privilege('crm_app', $1::oid, $2, 'UPDATE')", table.oid, name
+                )
+            }
             assert changeable == allowed, table.name
     assert "DELETE" not in models["organizations"].info["privileges"]
 
@@ -235,9 +245,10 @@ async def test_the_lookups_see_only_what_they_need(tables: Tables, owner: asyncp
     seen = {}
     for table in tables.values():
         columns = {
-            name for name in table.columns
+            name
+            for name in table.columns
             if await owner.fetchval("SELECT has_column_privilege('crm_lookup', $1::oid, $2, 'SELECT')", table.oid, name)
-        }  # fmt: skip
+        }
         if columns:
             seen[table.name] = columns
         for privilege in ("INSERT", "UPDATE"):
@@ -249,7 +260,14 @@ async def test_the_lookups_see_only_what_they_need(tables: Tables, owner: asyncp
     assert seen == {  # fmt: skip
         "organizations": tenant | access,
         "api_keys": {
-            "organization_id", "id", "secret_hash", "scopes", "expires_at", "revoked_at", "last_used_at", "sees_all",
+            "organization_id",
+            "id",
+            "secret_hash",
+            "scopes",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+            "sees_all",
         },
         "payment_connections": {"organization_id", "id", "provider", "status", "credentials"},
         "intake_sources": {"organization_id", "id", "kind", "active", "credentials"},

@@ -165,6 +165,8 @@ async def test_postgres_refuses_a_key_to_another_organizations_row(
             fresh = {**row, **({"id": new_id()} if "id" in row else {})}
             for name, target in zip(key["columns"][1:], key["target_columns"][1:], strict=True):
                 fresh[name] = others[key["target"]][target]
+            if table == "matching_gifts" and "matching_gift_id" in key["columns"]:  # what a received match has
+                fresh |= {"status": "received", "received_amount": 1, "received_currency": "USD"}
             if table == "receipt_lines":  # a gift is on one active receipt
                 fresh["active"] = False
             if table == "recurring_periods":  # a plan has one of each day, a gift pays one
@@ -187,7 +189,13 @@ async def test_postgres_refuses_a_key_to_another_organizations_row(
                 async with service_role.transaction():
                     await _under(service_role, mine.world.id)
                     await service_role.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                    if table in {"duplicates", "household_members", "merged_contacts", "payment_polls", "unmatched_payments"}:  # unique beside their key
+                    if table in {
+                        "duplicates",
+                        "household_members",
+                        "merged_contacts",
+                        "payment_polls",
+                        "unmatched_payments",
+                    }:  # unique beside their key
                         await service_role.execute(f"DELETE FROM {table}")
                     sql, values = _insert(table, fresh)
                     await service_role.execute(sql, *values)

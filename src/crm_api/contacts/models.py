@@ -58,9 +58,7 @@ contacts = tenant_table(
     instant("updated_at"),
     one_of("kind", ("person", "organization")),
     Index("ix_contacts__display_name", "organization_id", "display_name", "id"),
-    Index(
-        "ix_contacts__language", "organization_id", "language", "id", postgresql_where=text("language IS NOT NULL")
-    ),
+    Index("ix_contacts__language", "organization_id", "language", "id", postgresql_where=text("language IS NOT NULL")),
     Index("ix_contacts__created", "organization_id", "created_at", "id"),
     Index("ix_contacts__updated", "organization_id", "updated_at", "id"),
     Index(

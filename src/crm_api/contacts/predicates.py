@@ -9,7 +9,14 @@ from crm_api.contacts.interactions.models import DIRECTIONS, KINDS
 from crm_api.contacts.models import CHANNELS
 from crm_api.kit.predicates.catalogue import CONTACT, Attribute, Source
 
-_CHANGED = ("ContactCreated", "ContactUpdated", "ContactsLoaded", "ContactsMerged", "ContactsUnmerged", "CustomFieldChanged")
+_CHANGED = (
+    "ContactCreated",
+    "ContactUpdated",
+    "ContactsLoaded",
+    "ContactsMerged",
+    "ContactsUnmerged",
+    "CustomFieldChanged",
+)
 
 
 def _keys(name: str, description: str) -> Source:

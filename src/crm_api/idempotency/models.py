@@ -21,6 +21,10 @@ idempotency_keys = tenant_table(
     key=("principal", "key"),
     limit=RowLimit(where=IDEMPOTENCY),
     personal=erase(
-        where="EXISTS (SELECT 1 FROM unnest(:names || :traces) n WHERE position(n IN t.body) > 0)", export=False
+        # An answer about a gift of theirs can hold what was written with it (a tribute's words), and no name.
+        where="EXISTS (SELECT 1 FROM unnest(:names || :traces) n WHERE position(n IN t.body) > 0) "
+        "OR EXISTS (SELECT 1 FROM gifts g WHERE g.organization_id = t.organization_id AND g.contact_id = ANY(:ids) "
+        "AND position(CAST(g.id AS text) IN t.body || CAST(t.headers AS text)) > 0)",
+        export=False,
     ),
 )

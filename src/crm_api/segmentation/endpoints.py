@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Query, Response
 
+from crm_api.auth.rights import need
 from crm_api.contacts import service as contacts
 from crm_api.contacts.custom_fields.service import guarded_keys
 from crm_api.contacts.schemas import ContactPage
@@ -108,15 +109,18 @@ async def segments_preview(
     body: Annotated[PreviewRequest, json_body(PreviewRequest)],
 ) -> Response:
     """Whom a rule would hold for: how many, some of them, and what finding them costs. Nothing is stored."""
+    need(session, "contacts:read")
     return reply(await service.preview(session, body))
 
 
-@routes.get("/v1/segments/compare", operation_id="segments_compare", response_model=Comparison)
+@routes.get(
+    "/v1/segments/{segment_id}/compare/{other_segment_id}", operation_id="segments_compare", response_model=Comparison
+)
 async def segments_compare(
-    session: Annotated[ReadSession, reads("segments:read")], a: Annotated[UUID, Query()], b: Annotated[UUID, Query()]
+    session: Annotated[ReadSession, reads("segments:read")], segment_id: UUID, other_segment_id: UUID
 ) -> Response:
-    """How two segments overlap, and what only one of them has."""
-    return reply(await service.compare(session, a, b))
+    """How two segments overlap, and how many only one of them has."""
+    return reply(await service.compare(session, segment_id, other_segment_id))
 
 
 @routes.post("/v1/segments", operation_id="segments_create", status_code=201, response_model=SegmentRead)
@@ -169,7 +173,7 @@ async def segments_reckon(session: Annotated[WriteSession, writes("segments:writ
 
 @routes.get("/v1/segments/{segment_id}/members", operation_id="segments_members_list", response_model=SegmentMemberPage)
 async def segments_members_list(
-    session: Annotated[ReadSession, reads("segments:read", "contacts:read")],
+    session: Annotated[ReadSession, reads("segments:read")],
     segment_id: UUID,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -177,6 +181,7 @@ async def segments_members_list(
     include_total: Annotated[bool, Query()] = False,
 ) -> Response:
     """Who is in a segment, by contact id; with `as_of`, who was."""
+    need(session, "contacts:read")
     return await members.page(session, segment_id, limit=limit, cursor=cursor, as_of=as_of, include_total=include_total)
 
 
@@ -204,13 +209,14 @@ async def segments_members_remove(
 
 @routes.get("/v1/segments/{segment_id}/changes", operation_id="segments_changes_list", response_model=ChangePage)
 async def segments_changes_list(
-    session: Annotated[ReadSession, reads("segments:read", "contacts:read")],
+    session: Annotated[ReadSession, reads("segments:read")],
     segment_id: UUID,
     limit: Limit = 50,
     cursor: Cursor = None,
     include_total: Annotated[bool, Query()] = False,
 ) -> Response:
     """Who entered and left, newest first."""
+    need(session, "contacts:read")
     return await members.changes(session, segment_id, limit=limit, cursor=cursor, include_total=include_total)
 
 
@@ -228,15 +234,15 @@ async def segments_sizes_list(
     "/v1/segments/{segment_id}/explain/{contact_id}", operation_id="segments_explain", response_model=ExplanationRead
 )
 async def segments_explain(
-    session: Annotated[ReadSession, reads("segments:read", "contacts:read")], segment_id: UUID, contact_id: UUID
+    session: Annotated[ReadSession, reads("segments:read")], segment_id: UUID, contact_id: UUID
 ) -> Response:
     """Why a contact is in a segment, or is not: the rule's tree with each part's value and verdict."""
+    need(session, "contacts:read")
     return reply(await service.explain(session, segment_id, contact_id))
 
 
 @routes.get("/v1/contacts/{contact_id}/segments", operation_id="contacts_segments_list", response_model=ContactSegments)
-async def contacts_segments_list(
-    session: Annotated[ReadSession, reads("segments:read", "contacts:read")], contact_id: UUID
-) -> Response:
+async def contacts_segments_list(session: Annotated[ReadSession, reads("segments:read")], contact_id: UUID) -> Response:
     """The active segments a contact is in."""
+    need(session, "contacts:read")
     return reply({"data": await service.of_contact(session, contact_id)})

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue
 
 from crm_api.kit.schemas import Input, LongText, Name, NotNull, Output, Versioned
 
-EXAMPLE: dict[str, Any] = {
-    "all": [
-        {"field": "donor.status", "op": "in", "value": ["lapsing", "lapsed"]},
-        {
-            "related": "gifts",
-            "where": {
-                "all": [
-                    {"field": "counts", "value": True},
-                    {"field": "gift_date", "op": "gte", "value": {"ago": {"years": 3}}},
-                ]
-            },
-            "op": "gte",
-            "value": 2,
-        },
-        {"not": {"field": "tag", "value": "board"}},
-    ]
-}
 Rule = Annotated[
     dict[str, JsonValue],
     Field(
@@ -34,7 +17,6 @@ Rule = Annotated[
         max_length=6,
         description="A tree of `all`, `any` and `not` over tests: `field`, `op`, `value`; or `related` with `where`, "
         "`aggregate`, `field`, `op`, `value`. `GET /v1/segments/fields` lists what can be asked about.",
-        json_schema_extra={"examples": [EXAMPLE]},
     ),
 ]
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, prepare
+from crm_api.kit.problems import Invalid
 
 _FORECAST = prepare(
     text(
@@ -100,6 +101,8 @@ def _months_after(day: date, months: int) -> date:
 async def forecast(session: ReadSession, first: date | None, months: int) -> dict[str, Any]:
     """Expected, received and missed by month and currency, from the month of a day on. Months in which nothing was or
     is to be are left out. Sums are exact whatever their size."""
+    if first is not None and not 1900 <= first.year <= 2200:
+        raise Invalid.at("?from", "out_of_range", "from must lie between the years 1900 and 2200.")
     begin = (first or clock.local_date(session.now, session.tenant.timezone)).replace(day=1)
     rows = await session.fetch(_FORECAST, first=begin, until=_months_after(begin, months))
     data = [

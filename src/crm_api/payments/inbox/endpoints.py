@@ -27,7 +27,12 @@ _BODIES = {"type": "object"}
 _ANY_QUERY: dict[str, Any] = {"x-any-query": True}
 """Whoever delivers may have a query in the address, a secret among it."""
 _PROVIDER = Path(min_length=1, max_length=40, pattern=r"^[a-z_]+$")
-_SECRET = Path(min_length=1, max_length=255, description="The connection's secret, where the provider signs nothing.")
+_SECRET = Path(
+    min_length=8,
+    max_length=255,
+    pattern=r"^[!-$&-~]+$",
+    description="The connection's secret, where the provider signs nothing.",
+)
 _MANY_ASKED = 50
 
 

@@ -74,7 +74,7 @@ def lines(
         layers.append(_band(band, drawn[-1].colour, x, y))
     for line in drawn:
         layers.append(_line(line, x, y))
-    layers.append(_names(words, drawn, (low, high), x, y))
+    layers += _names(words, drawn, (low, high), keys[-1], x, y)
     return chart(words, heading, {"layer": layers}, height=_HEIGHT)
 
 
@@ -100,22 +100,36 @@ def _band(band: Sequence[Band], colour: str, x: dict[str, Any], y: dict[str, Any
 
 
 def _names(
-    words: Words, drawn: Sequence[Line], span: tuple[float, float], x: dict[str, Any], y: dict[str, Any]
-) -> dict[str, Any]:
-    """The name of each line where it ends, moved apart where ends lie close together."""
-    ends = []
+    words: Words, drawn: Sequence[Line], span: tuple[float, float], last: str, x: dict[str, Any], y: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The name of each line where it ends, moved apart where ends lie close together; of a line that ends before the
+    others do, above its end, lest it stand in their way."""
+    ends: list[tuple[float, str, Line]] = []
+    early: list[tuple[float, str, Line]] = []
     for line in drawn:
         known = [point for point in line.points if point.value is not None]
         if known:
-            ends.append((known[-1].value or 0.0, known[-1].key, line))
+            end = (known[-1].value or 0.0, known[-1].key, line)
+            (ends if known[-1].key == last else early).append(end)
     apart = (span[1] - span[0]) * _APART / _HEIGHT
-    rows, lowest = [], span[0] - apart
+    beside, lowest = [], span[0] - apart
     for value, key, line in sorted(ends, key=lambda end: end[0]):
         lowest = max(value, lowest + apart)
-        rows.append({"_key": key, "_value": lowest, "_text": line.label, "_colour": line.colour})
+        beside.append(_name(lowest, key, line))
+    above = [_name(value, key, line) for value, key, line in early]
+    ahead, back = ("right", "left") if words.rtl else ("left", "right")
+    forward = -10 if words.rtl else 10
+    return [_labels(beside, {"align": ahead, "dx": forward}, x, y), _labels(above, {"align": back, "dy": -16}, x, y)]
+
+
+def _name(value: float, key: str, line: Line) -> dict[str, Any]:
+    return {"_key": key, "_value": value, "_text": line.label, "_colour": line.colour}
+
+
+def _labels(rows: list[dict[str, Any]], placed: dict[str, Any], x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
     return {
         "data": {"values": rows},
-        "mark": {"type": "text", "align": "right" if words.rtl else "left", "dx": -10 if words.rtl else 10},
+        "mark": {"type": "text", **placed},
         "encoding": {
             "x": x, "y": y, "text": {"field": "_text"},
             "color": {"field": "_colour", "type": "nominal", "scale": None},

@@ -58,7 +58,7 @@ def forecast_chart(words: Words, found: Found) -> Spec:
         drawn_ahead = ahead
     error = words.say("said.error", percent=words.percent(one["wape"])) if one["wape"] else ""
     few = words.say("said.short_history") if one["reason"] else ""
-    heading = Heading(f"{title}, {currency}", [_as_of(words, found), error, few])
+    heading = Heading(words.joined(title, currency), [_as_of(words, found), error, few])
     drawn = [
         Line("actual", words.say("series.actual"), BLUE, history),
         Line("forecast", words.say("series.forecast"), ORANGE, drawn_ahead, dashed=True),

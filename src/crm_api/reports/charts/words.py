@@ -49,8 +49,9 @@ class Words:
         return f"{_RIGHT_TO_LEFT}{text}{_END}" if self.rtl and text else text
 
     def joined(self, *parts: str) -> str:
-        """Texts one after the other on a line."""
-        return self.directed(" · ".join(parts))
+        """Texts one after the other on a line, each in its own direction."""
+        own = [f"{_ITS_OWN}{part}{_END}" for part in parts] if self.rtl else parts
+        return self.directed(" · ".join(own))
 
     def count(self, number: int) -> str:
         """A whole number with the language's separators."""

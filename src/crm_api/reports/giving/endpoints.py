@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 
+from crm_api.auth.rights import need
 from crm_api.idempotency.boundary import reads, router
 from crm_api.kit.db import ReadSession
 from crm_api.kit.schemas import QueryDay
@@ -25,7 +26,6 @@ from crm_api.reports.giving.schemas import (
     RfmReport,
 )
 from crm_api.reports.report import Report
-from crm_api.reports.rights import need
 
 routes = router("reports")
 AsOf = Annotated[

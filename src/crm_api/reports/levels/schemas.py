@@ -31,7 +31,7 @@ class GivingLevelCreate(Input):
 class GivingLevelPatch(Input):
     """Changes to a level (JSON merge patch)."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Gold"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Golden circle"}]})
 
     program: Annotated[Name | None, NotNull] = None
     name: Annotated[Name | None, NotNull] = None

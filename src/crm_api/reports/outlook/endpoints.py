@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 
+from crm_api.auth.rights import need
 from crm_api.idempotency.boundary import reads, router
 from crm_api.kit.db import ReadSession
 from crm_api.kit.reply import reply
@@ -18,7 +19,6 @@ from crm_api.reports.levels import report as levels
 from crm_api.reports.levels.schemas import LevelDonors, LevelReport
 from crm_api.reports.outlook import forecast, ltv, prospects
 from crm_api.reports.outlook.schemas import IncomeForecast, LtvReport, ProspectReport
-from crm_api.reports.rights import need
 
 routes = router("reports")
 AsOf = Annotated[

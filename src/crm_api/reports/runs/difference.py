@@ -39,10 +39,10 @@ class Change:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Every figure that differs, in the order of the first answer; what only the second has comes last."""
+    """Every figure that differs, in the order of the second answer; what only the first has comes last."""
     before, after = dict(_leaves(then, ())), dict(_leaves(now, ()))
     found = []
-    for path in dict.fromkeys((*before, *after)):
+    for path in dict.fromkeys((*after, *before)):
         one, other = before.get(path, _NOTHING), after.get(path, _NOTHING)
         if one is not other and one != other:
             found.append(Change(path, None if one is _NOTHING else one, None if other is _NOTHING else other))

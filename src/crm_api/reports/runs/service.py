@@ -15,13 +15,13 @@ import orjson
 from sqlalchemy import bindparam, select
 
 from crm_api.audit.service import record
+from crm_api.auth.rights import need
 from crm_api.kit import body as bodies
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.limits import Limit
 from crm_api.kit.problems import Invalid, NotFound
 from crm_api.kit.reply import dumps
-from crm_api.reports.rights import need
 from crm_api.reports.runs.difference import differences
 from crm_api.reports.runs.kinds import KINDS, Kind
 from crm_api.reports.runs.models import report_runs
