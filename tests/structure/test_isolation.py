@@ -181,7 +181,7 @@ async def test_postgres_refuses_a_key_to_another_organizations_row(
             if "low_id" in fresh:  # a pair stands in order
                 fresh["low_id"], fresh["high_id"] = sorted((fresh["low_id"], fresh["high_id"]), key=str)
             for name in fresh:  # what is unique is made so
-                if isinstance(fresh[name], str) and name in {"code", "email", "dedupe_key", "entry_key", "external_id",
+                if isinstance(fresh[name], str) and name in {"name", "code", "email", "dedupe_key", "entry_key", "external_id",
                                                               "provider_event_id", "provider_payment_id", "value", "ref", "payout_ref",
                                                               "provider_plan_id", "file", "delivery_key", "series", "number"}:  # fmt: skip
                     fresh[name] = f"{fresh[name]}+"
@@ -191,6 +191,7 @@ async def test_postgres_refuses_a_key_to_another_organizations_row(
                     await service_role.execute("SET CONSTRAINTS ALL IMMEDIATE")
                     if table in {
                         "duplicates",
+                        "matching_gifts",
                         "household_members",
                         "merged_contacts",
                         "payment_polls",

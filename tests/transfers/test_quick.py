@@ -50,7 +50,7 @@ _NUMBERS = st.builds(
 
 
 @given(_NUMBERS)
-@settings(max_examples=1500)
+@settings(max_examples=400)
 def test_a_number_that_is_judged_quickly_is_judged_rightly(number: str) -> None:
     quick = quick_phone(number)
     if quick is None:

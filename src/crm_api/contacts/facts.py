@@ -7,10 +7,21 @@ from uuid import UUID
 from crm_api.outbox.facts import Fact
 
 
+class ContactsLoaded(Fact):
+    """Many contacts were added, changed or taken back at once; `what` says by what (``import:<id>``, ``batch:<id>``).
+    It stands for all of them: no fact of a single contact is recorded beside it."""
+
+    what: str
+
+
 class ContactCreated(Fact):
     """A contact was added."""
 
     contact_id: UUID
+
+    def in_bulk(self, what: str) -> Fact:
+        """Contacts were loaded."""
+        return ContactsLoaded(what=what)
 
 
 class ContactUpdated(Fact):
@@ -19,9 +30,6 @@ class ContactUpdated(Fact):
     contact_id: UUID
     fields: tuple[str, ...] = ()
 
-
-class ContactsLoaded(Fact):
-    """Many contacts were added, changed or taken back at once; `what` says by what (``import:<id>``, ``batch:<id>``).
-    It stands for all of them: no fact of a single contact is recorded beside it."""
-
-    what: str
+    def in_bulk(self, what: str) -> Fact:
+        """Contacts were loaded."""
+        return ContactsLoaded(what=what)

@@ -21,7 +21,7 @@ PREDICATES = (
         ),
         many=True,
         scope="pipelines:read",
-        facts=("DealMoved", "ContactsMerged", "ContactsUnmerged"),
+        facts=("DealMoved", "ContactsLoaded", "ContactsMerged", "ContactsUnmerged"),
         description="What moves through a pipeline.",
     ),
 )
