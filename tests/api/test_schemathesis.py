@@ -464,7 +464,7 @@ def _config(world: World) -> Any:
 
 _BY_RULES = (
     "/v1/contacts/search", "/v1/donations/search", "/v1/donations/{donation_id}/premiums", "/v1/giving-levels", "/v1/imports",
-    "/v1/ltv/", "/v1/reports/", "/v1/scoring/", "/v1/segments",
+    "/v1/ltv/", "/v1/reports/", "/v1/scoring/", "/v1/segments", "/v1/members/",
 )  # fmt: skip
 """Where what fits together is said by rules of this API, which JSON Schema cannot say: trees over the fields catalogue,
 one method's inputs, thresholds in order, one currency. Their own tests say what is taken."""

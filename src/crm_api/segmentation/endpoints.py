@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, get_args
 from uuid import UUID
@@ -23,7 +22,7 @@ from crm_api.kit.predicates.catalogue import Attribute, Source
 from crm_api.kit.predicates.nodes import Aggregate
 from crm_api.kit.predicates.parsing import OPERATORS
 from crm_api.kit.reply import created, reply
-from crm_api.kit.schemas import QueryDay
+from crm_api.kit.schemas import Instant, QueryDay
 from crm_api.segmentation import members, rules, service
 from crm_api.segmentation.fields import SEGMENTS
 from crm_api.segmentation.schemas import (
@@ -177,7 +176,7 @@ async def segments_members_list(
     segment_id: UUID,
     limit: Limit = 50,
     cursor: Cursor = None,
-    as_of: Annotated[datetime | None, Query(description="Who was in it at that moment; now when not given.")] = None,
+    as_of: Annotated[Instant | None, Query(description="Who was in it at that moment; now when not given.")] = None,
     include_total: Annotated[bool, Query()] = False,
 ) -> Response:
     """Who is in a segment, by contact id; with `as_of`, who was."""
