@@ -100,8 +100,10 @@ def test_every_foreign_key_has_an_index(tables: Tables) -> None:
     for table in tables.values():
         for key in table.foreign_keys:
             if key["target"] != "organizations":
-                covered = any(_led(table, ["organization_id", *key["columns"][-count:]])
-                              for count in range(1, len(key["columns"])))  # fmt: skip
+                covered = any(
+                    _led(table, ["organization_id", *key["columns"][-count:]])
+                    for count in range(1, len(key["columns"]))
+                )
                 assert covered, f"{table.name}.{key['name']} has no index"
 
 
@@ -148,9 +150,14 @@ def test_statuses_are_text_with_a_check(tables: Tables) -> None:
 
 
 async def test_only_leakproof_types_lead_an_index(tables: Tables, owner: asyncpg.Connection) -> None:
-    kinds = {row["amname"] for row in await owner.fetch(
-        "SELECT DISTINCT a.amname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam "
-        "WHERE i.indrelid = ANY($1::oid[])", [table.oid for table in tables.values()])}  # fmt: skip
+    kinds = {
+        row["amname"]
+        for row in await owner.fetch(
+            "SELECT DISTINCT a.amname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam "
+            "WHERE i.indrelid = ANY($1::oid[])",
+            [table.oid for table in tables.values()],
+        )
+    }
     assert kinds == {"btree"}
     for table in tables.values():
         for index in table.indexes:
@@ -195,8 +202,11 @@ async def test_what_the_service_may_do(tables: Tables, owner: asyncpg.Connection
 
 async def test_nobody_else_may_do_anything(tables: Tables, owner: asyncpg.Connection) -> None:
     for table in tables.values():
-        row = await owner.fetchval("SELECT array_agg(DISTINCT a.grantee::regrole::text) FROM pg_class c, aclexplode("
-                                   "coalesce(c.relacl, acldefault('r', c.relowner))) a WHERE c.oid = $1", table.oid)  # fmt: skip
+        row = await owner.fetchval(
+            "SELECT array_agg(DISTINCT a.grantee::regrole::text) FROM pg_class c, aclexplode("
+            "coalesce(c.relacl, acldefault('r', c.relowner))) a WHERE c.oid = $1",
+            table.oid,
+        )
         assert set(row) <= {table.owner, "crm_service", "crm_limited"}, f"{table.name}: {row}"
 
 
@@ -233,8 +243,11 @@ async def test_exactly_four_functions_read_before_a_tenant_is_known(owner: async
         assert row["owner"] == "crm_lookup"
         assert row["config"] == ["search_path=pg_catalog, pg_temp"]
         assert row["volatile"] == "s", "a lookup must not write"
-        grantees = await owner.fetchval("SELECT array_agg(a.grantee::regrole::text) FROM pg_proc p, aclexplode(p.proacl) a "
-                                        "WHERE p.oid = $1 AND a.privilege_type = 'EXECUTE'", row["oid"])  # fmt: skip
+        grantees = await owner.fetchval(
+            "SELECT array_agg(a.grantee::regrole::text) FROM pg_proc p, aclexplode(p.proacl) a "
+            "WHERE p.oid = $1 AND a.privilege_type = 'EXECUTE'",
+            row["oid"],
+        )
         assert sorted(grantees) == ["crm_lookup", "crm_service"], f"{row['name']}: {grantees}"
     assert {row["name"] for row in rows} - LOOKUPS <= {"crm_half_even"}
     owned = {row["name"] for row in rows if row["owner"] == "crm_lookup"}
@@ -257,7 +270,7 @@ async def test_the_lookups_see_only_what_they_need(tables: Tables, owner: asyncp
         assert not await owner.fetchval("SELECT has_table_privilege('crm_lookup', $1::oid, 'DELETE')", table.oid)
     tenant = {"id", "mode", "currency", "timezone", "language", "test_clock"}
     access = {"team_access", "unassigned_contacts", "beneficiary_privacy", "beneficiary_roles"}
-    assert seen == {  # fmt: skip
+    assert seen == {
         "organizations": tenant | access,
         "api_keys": {
             "organization_id",
