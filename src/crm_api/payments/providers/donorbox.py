@@ -34,9 +34,8 @@ from crm_api.payments.provider import (
 )
 from crm_api.payments.providers import platform
 from crm_api.payments.providers.exact import day, main_units, mark, moment, parse_exact, word
+from crm_api.payments.providers.reading import at, email, ident, ignore, mapping, text
 from crm_api.payments.providers.seeds import Seed, unknown
-from crm_api.payments.providers.stripe.payers import email
-from crm_api.payments.providers.stripe.reading import at, ident, ignore, mapping, text
 
 if TYPE_CHECKING:
     import httpx

@@ -33,7 +33,7 @@ from crm_api.payments.provider import (
 from crm_api.payments.providers import gateway
 from crm_api.payments.providers.exact import word
 from crm_api.payments.providers.gateway import iso, label, whole
-from crm_api.payments.providers.stripe.reading import at, ignore, mapping, text, uuid
+from crm_api.payments.providers.reading import at, ignore, mapping, text, uuid
 
 if TYPE_CHECKING:
     import httpx

@@ -14,7 +14,7 @@ from crm_api.payments.providers import gateway
 from crm_api.payments.providers.fondy import signature
 from crm_api.payments.providers.gateway import label
 from crm_api.payments.providers.gateway_api import answered
-from crm_api.payments.providers.stripe.reading import at, mapping
+from crm_api.payments.providers.reading import at, mapping
 
 Interpret = Callable[[Any], Interpretation]
 _VERSION = "1.0.1"

@@ -21,7 +21,7 @@ from crm_api.kit.money import CURRENCIES, MAX_MINOR, Money, exponent
 from crm_api.payments.abilities import Listed
 from crm_api.payments.provider import Answer, Envelope, Interpretation, Mode
 from crm_api.payments.providers.exact import decimal
-from crm_api.payments.providers.stripe.reading import instant, statement_key, text, uuid
+from crm_api.payments.providers.reading import instant, statement_key, text, uuid
 
 ACCEPTED = Answer(200)
 """These gateways take nothing but 200 for success, or do not say what else they would take."""

@@ -30,9 +30,8 @@ from crm_api.payments.provider import (
 )
 from crm_api.payments.providers import platform
 from crm_api.payments.providers.exact import day, main_units, mark, minor_units, moment, parse_exact, word
+from crm_api.payments.providers.reading import at, email, ignore, text
 from crm_api.payments.providers.seeds import Seed, unknown
-from crm_api.payments.providers.stripe.payers import email
-from crm_api.payments.providers.stripe.reading import at, ignore, text
 
 HEADER = "signature"
 RANK = 35

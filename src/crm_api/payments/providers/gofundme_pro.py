@@ -27,10 +27,9 @@ from crm_api.payments.provider import (
 )
 from crm_api.payments.providers import platform, standard
 from crm_api.payments.providers.exact import day, main_units, mark, moment, parse_exact, word
+from crm_api.payments.providers.reading import at, email, ignore, text
 from crm_api.payments.providers.seeds import Seed, unknown
 from crm_api.payments.providers.standard import SigningSecret
-from crm_api.payments.providers.stripe.payers import email
-from crm_api.payments.providers.stripe.reading import at, ignore, text
 
 RANK = 35
 _STATES: dict[str, platform.State] = {

@@ -14,7 +14,7 @@ from crm_api.payments.providers import gateway
 from crm_api.payments.providers.exact import word
 from crm_api.payments.providers.gateway_api import answered
 from crm_api.payments.providers.liqpay import request
-from crm_api.payments.providers.stripe.reading import at, mapping, sequence
+from crm_api.payments.providers.reading import at, mapping, sequence
 
 Interpret = Callable[[Any], Interpretation]
 _ORDER = "order:"

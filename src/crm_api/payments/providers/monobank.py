@@ -37,7 +37,7 @@ from crm_api.payments.providers.exact import moment as instant
 from crm_api.payments.providers.exact import word
 from crm_api.payments.providers.gateway import label, literals, whole
 from crm_api.payments.providers.monobank_currencies import NUMBERS, by_number
-from crm_api.payments.providers.stripe.reading import at, ignore, mapping, sequence, uuid
+from crm_api.payments.providers.reading import at, ignore, mapping, sequence, uuid
 
 if TYPE_CHECKING:
     import httpx

@@ -27,7 +27,7 @@ from crm_api.payments.providers.exact import word
 from crm_api.payments.providers.gateway import label, whole
 from crm_api.payments.providers.gateway_api import answered, content, once
 from crm_api.payments.providers.monobank_currencies import NUMBERS, by_number
-from crm_api.payments.providers.stripe.reading import at, mapping, sequence
+from crm_api.payments.providers.reading import at, mapping, sequence
 
 Interpret = Callable[[Any], Interpretation]
 _WINDOW = timedelta(days=31)

@@ -29,7 +29,7 @@ from crm_api.payments.providers import gateway
 from crm_api.payments.providers.exact import decimal
 from crm_api.payments.providers.gateway import label, literals, seconds, whole
 from crm_api.payments.providers.monobank_currencies import NUMBERS, by_number
-from crm_api.payments.providers.stripe.reading import at, ignore, mapping, text
+from crm_api.payments.providers.reading import at, ignore, mapping, text
 
 if TYPE_CHECKING:
     import httpx

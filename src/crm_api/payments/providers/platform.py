@@ -13,7 +13,7 @@ from crm_api.donations.gifts.balances import Entry
 from crm_api.kit.money import Money
 from crm_api.payments.provider import Envelope, Mode
 from crm_api.payments.providers.exact import told
-from crm_api.payments.providers.stripe.reading import statement_key, text
+from crm_api.payments.providers.reading import statement_key, text
 
 UNDATED = datetime(1990, 1, 2, tzinfo=UTC)
 """Stands for the time of a delivery where nobody says it (`interpret` alone)."""

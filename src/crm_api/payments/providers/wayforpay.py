@@ -32,7 +32,7 @@ from crm_api.payments.provider import (
 from crm_api.payments.providers import gateway
 from crm_api.payments.providers.exact import decimal, word
 from crm_api.payments.providers.gateway import from_main, iso, label, seconds
-from crm_api.payments.providers.stripe.reading import ignore, mapping, text, uuid
+from crm_api.payments.providers.reading import ignore, mapping, text, uuid
 
 if TYPE_CHECKING:
     import httpx

@@ -17,7 +17,7 @@ from crm_api.payments.providers import gateway
 from crm_api.payments.providers.exact import word
 from crm_api.payments.providers.gateway import from_main, iso, label, seconds
 from crm_api.payments.providers.gateway_api import answered
-from crm_api.payments.providers.stripe.reading import at, mapping, sequence
+from crm_api.payments.providers.reading import at, mapping, sequence
 from crm_api.payments.providers.wayforpay import base_of, sign
 
 Interpret = Callable[[Any], Interpretation]

@@ -35,9 +35,9 @@ from crm_api.payments.providers.generic.body import (
     RefundEvent,
     one_currency,
 )
+from crm_api.payments.providers.reading import at, ident, ignore, statement_key, text
 from crm_api.payments.providers.seeds import Seed, unknown
 from crm_api.payments.providers.standard import SigningSecret
-from crm_api.payments.providers.stripe.reading import at, ident, ignore, statement_key, text
 
 RANK = 30
 _KINDS: dict[str, EntryKind] = {

@@ -23,7 +23,7 @@ from crm_api.payments.providers.paypal.payers import old_payer, payer
 from crm_api.payments.providers.paypal.payments import STATES, captures_of, with_payer
 from crm_api.payments.providers.paypal.reading import Event, mark, order_of, paypal_id, printed
 from crm_api.payments.providers.paypal.signature import Transmission
-from crm_api.payments.providers.stripe.reading import at, mapping, sequence, text
+from crm_api.payments.providers.reading import at, mapping, sequence, text
 
 Interpret = Callable[[Any], Interpretation]
 _TOKEN_SECONDS, _RENEWED_AT_MOST = 1800.0, 10.0

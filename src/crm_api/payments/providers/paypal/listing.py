@@ -20,7 +20,7 @@ from crm_api.payments.providers.exact import moment, word
 from crm_api.payments.providers.paypal.api import Denied, Interpret, PayPalApi
 from crm_api.payments.providers.paypal.payers import payer
 from crm_api.payments.providers.paypal.reading import amount_of, ours, paypal_id
-from crm_api.payments.providers.stripe.reading import at, mapping, sequence, statement_key
+from crm_api.payments.providers.reading import at, mapping, sequence, statement_key
 
 _STRETCH = timedelta(days=31)
 _PAGE = 100

@@ -7,8 +7,7 @@ from typing import Any
 
 from crm_api.payments.provider import Payer
 from crm_api.payments.providers.paypal.reading import paypal_id
-from crm_api.payments.providers.stripe.payers import email
-from crm_api.payments.providers.stripe.reading import at, mapping, text
+from crm_api.payments.providers.reading import at, email, mapping, text
 
 ACCOUNT = 30
 """Trust in the details of a PayPal account."""

@@ -16,7 +16,7 @@ from crm_api.payments.provider import Interpretation, Payer, PaymentOutcome, Pla
 from crm_api.payments.providers.exact import moment, word
 from crm_api.payments.providers.paypal.payers import payer
 from crm_api.payments.providers.paypal.reading import Event, Handler, amount_of, linked, order_of, ours, paypal_id
-from crm_api.payments.providers.stripe.reading import at, ignore, mapping, sequence, statement_key
+from crm_api.payments.providers.reading import at, ignore, mapping, sequence, statement_key
 
 State = Literal["charge", "pending", "failed"]
 STATES: dict[str, State] = {

@@ -9,7 +9,7 @@ from crm_api.kit.money import MAX_MINOR, Money
 from crm_api.payments.provider import Interpretation, PlanOutcome, PlanStatus
 from crm_api.payments.providers.exact import day, decimal, moment, word
 from crm_api.payments.providers.paypal.reading import Event, Handler, amount_of, paypal_id
-from crm_api.payments.providers.stripe.reading import at, ignore, mapping, sequence
+from crm_api.payments.providers.reading import at, ignore, mapping, sequence
 
 Unit = Literal["day", "week", "month", "year"]
 _STATUS: dict[str, PlanStatus] = {

@@ -26,7 +26,7 @@ from crm_api.payments.provider import (
 from crm_api.payments.providers.exact import moment, parse_exact
 from crm_api.payments.providers.paypal import payments, plans, samples, signature
 from crm_api.payments.providers.paypal.reading import Event, Handler, order_of, ours, paypal_id, sandbox
-from crm_api.payments.providers.stripe.reading import at, ident, ignore, sequence, text
+from crm_api.payments.providers.reading import at, ident, ignore, sequence, text
 
 if TYPE_CHECKING:
     import httpx

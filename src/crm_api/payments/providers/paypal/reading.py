@@ -14,7 +14,7 @@ from uuid import UUID
 from crm_api.kit.money import Money, exponent
 from crm_api.payments.provider import Interpretation
 from crm_api.payments.providers.exact import main_units
-from crm_api.payments.providers.stripe.reading import at, mapping, sequence, text, uuid
+from crm_api.payments.providers.reading import at, mapping, sequence, text, uuid
 
 _ID = re.compile(r"[A-Za-z0-9-]{3,64}")
 _WHOLE = frozenset(("HUF", "JPY", "TWD"))

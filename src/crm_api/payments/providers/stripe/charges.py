@@ -8,20 +8,11 @@ from typing import Any, Literal
 from crm_api.donations.gifts.balances import Entry
 from crm_api.kit.money import Money
 from crm_api.payments.provider import Interpretation, PaymentOutcome
+from crm_api.payments.providers.reading import at, code, ident, ignore, instant, mapping, statement_key
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.intents import kin, payment_refs
 from crm_api.payments.providers.stripe.payers import BILLING, method_of_charge, ours, payer
-from crm_api.payments.providers.stripe.reading import (
-    Event,
-    Handler,
-    at,
-    code,
-    ident,
-    ignore,
-    instant,
-    mapping,
-    statement_key,
-)
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 State = Literal["charge", "pending", "failed", "canceled"]
 

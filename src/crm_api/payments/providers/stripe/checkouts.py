@@ -12,10 +12,11 @@ from typing import Literal
 
 from crm_api.donations.gifts.balances import Entry
 from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
+from crm_api.payments.providers.reading import ident, ignore, statement_key
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.intents import payment_refs
 from crm_api.payments.providers.stripe.payers import CHECKOUT, ours, payer, sole_method
-from crm_api.payments.providers.stripe.reading import Event, Handler, ident, ignore, statement_key
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 _COMPLETED = "checkout.session.completed"
 _PAID = ("paid", "no_payment_required")

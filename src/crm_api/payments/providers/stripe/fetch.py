@@ -12,7 +12,7 @@ import httpx
 
 from crm_api.kit.clock import utc_now
 from crm_api.payments.provider import Interpretation
-from crm_api.payments.providers.stripe.reading import at, ident, instant, mapping, sequence, unix
+from crm_api.payments.providers.reading import at, ident, instant, mapping, sequence, unix
 
 API_VERSION = "2025-03-31.basil"
 """Asked for explicitly: the first version that can list the payments of an invoice, whatever the account is set to."""

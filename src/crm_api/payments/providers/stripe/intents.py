@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from crm_api.donations.gifts.balances import Entry
 from crm_api.payments.provider import Interpretation, PaymentOutcome
+from crm_api.payments.providers.reading import at, code, ident, ignore, instant, mapping, sequence, statement_key
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.payers import (
     BILLING,
@@ -17,18 +18,7 @@ from crm_api.payments.providers.stripe.payers import (
     payer,
     sole_method,
 )
-from crm_api.payments.providers.stripe.reading import (
-    Event,
-    Handler,
-    at,
-    code,
-    ident,
-    ignore,
-    instant,
-    mapping,
-    sequence,
-    statement_key,
-)
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 _KINDS: dict[str, Literal["charge", "failed", "pending", "canceled"]] = {
     "payment_intent.succeeded": "charge",

@@ -11,21 +11,11 @@ from typing import Any, Literal
 
 from crm_api.donations.gifts.balances import Entry
 from crm_api.payments.provider import Interpretation, Payer, PaymentOutcome, PlanOutcome, PlanStatus
+from crm_api.payments.providers.reading import at, ident, ignore, instant, mapping, sequence, statement_key, uuid
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.intents import payment_refs
 from crm_api.payments.providers.stripe.payers import CHECKOUT_ID, INVOICE, method_of_charge, ours, payer
-from crm_api.payments.providers.stripe.reading import (
-    Event,
-    Handler,
-    at,
-    ident,
-    ignore,
-    instant,
-    mapping,
-    sequence,
-    statement_key,
-    uuid,
-)
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 _FAILED = "invoice.payment_failed"
 

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 from crm_api.payments.abilities import Listed, ListedPage, Refused
+from crm_api.payments.providers.reading import at, ident, instant, mapping, sequence, unix
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.charges import fee_of
 from crm_api.payments.providers.stripe.fetch import StripeApi
 from crm_api.payments.providers.stripe.intents import payment_refs
-from crm_api.payments.providers.stripe.reading import at, ident, instant, mapping, sequence, unix
 
 _AT_ONCE = "100"
 Status = Literal["pending", "succeeded", "failed", "canceled", "partially_refunded", "refunded", "disputed"]

@@ -16,10 +16,10 @@ import httpx
 from crm_api.kit.clock import from_unix
 from crm_api.payments.abilities import CheckoutLink, CheckoutOrder, Refused
 from crm_api.payments.provider import Account
+from crm_api.payments.providers.reading import at, code, instant, text, unix
 from crm_api.payments.providers.stripe.amounts import stripe_amount
 from crm_api.payments.providers.stripe.intents import payment_refs
 from crm_api.payments.providers.stripe.payers import CHECKOUT_ID
-from crm_api.payments.providers.stripe.reading import at, code, instant, text, unix
 
 API_VERSION = "2025-03-31.basil"
 SHORTEST, LONGEST = 1_800, 86_400

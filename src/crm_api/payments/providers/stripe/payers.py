@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from crm_api.payments.provider import Payer
-from crm_api.payments.providers.stripe.reading import at, ident, mapping, sequence, text, uuid
+from crm_api.payments.providers.reading import at, email, ident, mapping, sequence, text, uuid
 
 Method = Literal["card", "bank_transfer", "wallet", "other"]
 
@@ -19,7 +19,6 @@ CHECKOUT, BILLING, INVOICE, RECEIPT = 40, 30, 20, 10
 CHECKOUT_ID = "crm_checkout_id"
 """Where a subscription's metadata name the checkout that began it."""
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _WALLET_TYPES = (
     "alipay amazon_pay apple_pay cashapp google_pay grabpay kakao_pay link mb_way mobilepay naver_pay payco paypal "
@@ -70,15 +69,6 @@ def language(*candidates: Any) -> str | None:
         tag = (text(candidate, 35) or "").replace("_", "-")
         if tag.lower() != "auto" and _LANGUAGE.fullmatch(tag):
             return tag
-    return None
-
-
-def email(*candidates: Any) -> str | None:
-    """The first candidate that looks like an e-mail address."""
-    for candidate in candidates:
-        address = text(candidate)
-        if address is not None and _EMAIL.fullmatch(address):
-            return address
     return None
 
 

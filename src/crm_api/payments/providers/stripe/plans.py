@@ -8,8 +8,9 @@ from typing import Any, Literal
 from crm_api.kit.clock import local_date
 from crm_api.kit.money import Money
 from crm_api.payments.provider import Interpretation, PlanOutcome, PlanStatus
+from crm_api.payments.providers.reading import at, ident, ignore, instant, mapping, sequence
 from crm_api.payments.providers.stripe.amounts import money
-from crm_api.payments.providers.stripe.reading import Event, Handler, at, ident, ignore, instant, mapping, sequence
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 Unit = Literal["day", "week", "month", "year"]
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_api.payments.abilities import CheckoutLink, CheckoutOrder, ListedPage, Refused
 from crm_api.payments.provider import Account, BaseProvider, Delivery, Envelope, Interpretation, Outside
+from crm_api.payments.providers.reading import at, ident, ignore, instant, mapping, text
 from crm_api.payments.providers.stripe import (
     charges,
     checkouts,
@@ -22,7 +23,7 @@ from crm_api.payments.providers.stripe import (
     samples,
     signature,
 )
-from crm_api.payments.providers.stripe.reading import Event, Handler, at, ident, ignore, instant, mapping, text
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 if TYPE_CHECKING:
     import httpx

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from crm_api.donations.gifts.balances import Entry, EntryKind
 from crm_api.payments.provider import Interpretation, PaymentOutcome
+from crm_api.payments.providers.reading import code, ident, ignore, instant, statement_key
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.intents import payment_refs
-from crm_api.payments.providers.stripe.reading import Event, Handler, code, ident, ignore, instant, statement_key
+from crm_api.payments.providers.stripe.reading import Event, Handler
 
 _REFUND = {
     "pending": "pending",

@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 from crm_api.kit.money import Money
+from crm_api.payments.providers.reading import unix
 from crm_api.payments.providers.stripe.amounts import stripe_amount
-from crm_api.payments.providers.stripe.reading import unix
 
 _DAY = 86_400
 _DONORS = (

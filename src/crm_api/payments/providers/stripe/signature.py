@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from crm_api.payments.provider import SignatureInvalid
-from crm_api.payments.providers.stripe.reading import unix
+from crm_api.payments.providers.reading import unix
 
 HEADER = "stripe-signature"
 TOLERANCE_SECONDS = 300
