@@ -1,4 +1,4 @@
-"""Rights that a report needs beside the one its route asks for."""
+"""Rights that an answer needs beside the one its route asks for."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import text
 
 from crm_api.audit.service import record
+from crm_api.auth.rights import need
 from crm_api.contacts.service import get_contact
 from crm_api.kit import simple
 from crm_api.kit.db import ReadSession, RowLike, WriteSession, prepare
@@ -267,9 +268,8 @@ async def explain(session: ReadSession, segment_id: UUID, contact_id: UUID) -> d
     node = stored_rule(session, segment_id, row["version"], row["rule"], sources)
     if node is None:
         raise Conflict("The rule asks about a field that is no more; send a new rule.", code="rule_outdated")
-    allowed = {one.scope for one in sources_of(node).values()}
-    if missing := sorted(allowed - session.actor.scopes):
-        raise Conflict(f"Explaining this rule needs the scope {missing[0]}.", code="scope_missing")
+    for scope in sorted({one.scope for one in sources_of(node).values()}):
+        need(session, scope)
     facts = await load(session, contact_source(sources), [node], [contact_id])
     if contact_id not in facts:
         raise NotFound("There is no such contact.")

@@ -12,7 +12,6 @@ from sqlalchemy import text
 from crm_api.contacts.consents.facts import ConsentRecorded
 from crm_api.contacts.custom_fields.facts import CustomFieldChanged
 from crm_api.contacts.dedupe.facts import ContactsMerged, ContactsUnmerged
-from crm_api.contacts.dedupe.merging import living
 from crm_api.contacts.facts import ContactCreated, ContactsLoaded, ContactUpdated
 from crm_api.contacts.interactions.facts import InteractionChanged, InteractionRecorded, InteractionsRecorded
 from crm_api.kit.db import WriteSession, prepare
@@ -50,9 +49,7 @@ async def _concerned(session: WriteSession, payload: dict[str, Any]) -> list[UUI
 
 def _following(*facts: type[Fact]) -> Handler:
     async def handle(session: WriteSession, job: Job) -> None:
-        contacts = await _concerned(session, job.payload)
-        contacts = sorted({*contacts, *[await living(session, one) for one in contacts]})
-        if contacts:
+        if contacts := await _concerned(session, job.payload):
             await service.follow(session, contacts, reading(facts))
 
     return handle

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -48,7 +48,7 @@ async def load(session: ReadSession, contact: Source, nodes: Sequence[Node], ids
     return dict(found)
 
 
-@cache
+@lru_cache(maxsize=2_000)
 def _statement(source: Source, attributes: tuple[Attribute, ...]) -> Statement:
     columns = [f"t.{source.owner} AS owner"]
     for place, one in enumerate(attributes):
