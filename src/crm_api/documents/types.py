@@ -16,7 +16,6 @@ import zlib
 from typing import IO, Any
 
 import puremagic
-from PIL import Image, UnidentifiedImageError
 
 from crm_api.documents import office
 from crm_api.documents.office import Refused
@@ -68,10 +67,10 @@ _NOT_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _HEAD = 4096
 _TOO_MANY_PIXELS = Refused("image_too_large", f"The picture has more than {MOST_PIXELS // 1_000_000} megapixels.")
 _UNREADABLE = (
-    UnidentifiedImageError, OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError, TypeError, KeyError,
+    OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError, TypeError, KeyError,
     IndexError, RuntimeError, Warning, struct.error, zlib.error,
 )  # fmt: skip
-"""What Pillow raises at pictures that are none."""
+"""What Pillow raises at pictures that are none; its own UnidentifiedImageError is an OSError."""
 warnings.filterwarnings("ignore", module="PIL")  # sizes are judged below, and nobody reads the rest
 logging.getLogger("PIL").setLevel(logging.INFO)  # at its most talkative it repeats what stands in pictures
 
@@ -110,6 +109,8 @@ def _guess(head: bytes) -> str:
 
 def _look_at_picture(file: IO[bytes], kind: str) -> None:
     """Reads the header, not the pixels."""
+    from PIL import Image  # no part of a process that is shown no pictures
+
     file.seek(0)
     try:
         with Image.open(file, formats=[kind]) as picture:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from crm_api.documents.storage import FileStore
 from crm_api.donations.receipts import statements
 from crm_api.donations.receipts.house import keep
-from crm_api.donations.receipts.rendering.document import Content, Line, render
 from crm_api.donations.receipts.service import get_receipt, lines_of, verify_url
 from crm_api.kit import clock
 from crm_api.kit.db import Actor, Database, ReadSession, Row, RowLike, Tenant
 from crm_api.kit.money import Money
 from crm_api.kit.problems import NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from crm_api.donations.receipts.rendering.document import Content
 
 AREA = "receipts"
 MEDIA_TYPE = "application/pdf"
@@ -50,6 +52,8 @@ async def pdf_of(
 
 async def _made(session: ReadSession, row: Row, files: FileStore, public_url: str) -> bytes:
     lines = await lines_of(session, row["id"])
+    from crm_api.donations.receipts.rendering.document import render  # fonts and pictures, when first needed
+
     logo: bytes | None = None
     if row["snapshot"]["logo"] is not None:
         try:
@@ -61,6 +65,8 @@ async def _made(session: ReadSession, row: Row, files: FileStore, public_url: st
 
 def content_of(row: RowLike, lines: Sequence[RowLike], logo: bytes | None, public_url: str, zone: str) -> Content:
     """What a receipt shows, from its row alone: nothing that may have changed since is looked up."""
+    from crm_api.donations.receipts.rendering.document import Content, Line
+
     told: dict[str, Any] = row["snapshot"]
     voided_at = row["voided_at"]
     return Content(

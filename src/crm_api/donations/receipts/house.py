@@ -9,7 +9,6 @@ from crm_api.audit.service import record
 from crm_api.documents.service import get_document
 from crm_api.documents.storage import FileStore, Stored
 from crm_api.donations.receipts import statements
-from crm_api.donations.receipts.rendering.document import usable_logo
 from crm_api.donations.receipts.rendering.words import FALLBACK
 from crm_api.donations.receipts.schemas import ReceiptSettings
 from crm_api.kit.db import ReadSession, Row, WriteSession
@@ -111,6 +110,8 @@ async def logo_of(session: ReadSession, files: FileStore, body: ReceiptSettings)
     content = b""
     if document["size"] <= MOST_LOGO_BYTES:
         content = b"".join([piece async for piece in files.read(document["file"])])
+    from crm_api.donations.receipts.rendering.document import usable_logo  # fonts and pictures, when first needed
+
     if not content or not usable_logo(content):
         raise Invalid.at(
             "/logo_document_id", "logo_unusable", "A logo is a PNG or JPEG of at most 500 kB and four megapixels."
