@@ -144,7 +144,8 @@ def mended(word: str) -> tuple[str, ...]:
 
 
 _LATIN_TAILS = {"c": ("h", "e", "i"), "s": ("h", "ch"), "z": ("h",), "p": ("h",), "k": ("h",), "o": ("u",),
-                "t": ("ch",), "d": ("zh",), "gu": ("e",), "q": ("u",)}  # fmt: skip
+                "t": ("ch",), "d": ("zh",), "gu": ("e", "i"), "q": ("u",), "sc": ("z",), "ch": ("l", "r"),
+                "č": ("l", "r")}  # fmt: skip
 _EVEN_TAILS = {"i": ("e", "u"), "a": ("e",), "t": ("s", "c"), "d": ("j",)}
 
 
@@ -157,7 +158,8 @@ def beginnings(word: str) -> tuple[str, ...]:
     """
     plain = "".join(one for one in unicodedata.normalize("NFKD", word) if not unicodedata.combining(one))
     plain = plain.replace("ø", "o")
-    tails = [tail for ending, known in _LATIN_TAILS.items() if plain.endswith(ending) for tail in known]
+    tails = [tail for ending, known in _LATIN_TAILS.items() if plain.endswith(ending) or word.endswith(ending)
+             for tail in known]  # fmt: skip
     found = list(readings(word))
     for tail in tails:
         found += forms(word + tail)[:2]
