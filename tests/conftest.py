@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from tests.support.services import Services, prepare_services, process_database
-from tests.support.world import World, open_world
+from tests.support.world import World, close_pools, open_world
 
 _STARTED: dict[str, Any] = {}
 
@@ -80,8 +80,15 @@ async def service_role(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 MakeWorld = Callable[..., Awaitable[World]]
 
 
+@pytest.fixture(scope="session")
+async def pools() -> AsyncIterator[None]:
+    """Closes at the end what the worlds of this process shared."""
+    yield
+    await close_pools()
+
+
 @pytest.fixture
-async def make_world(database_url: str, services: Services, tmp_path: Path) -> AsyncIterator[MakeWorld]:
+async def make_world(database_url: str, services: Services, tmp_path: Path, pools: None) -> AsyncIterator[MakeWorld]:
     """Makes organizations with an API client, a worker and a mailbox each."""
     made: list[World] = []
 

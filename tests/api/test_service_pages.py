@@ -28,7 +28,7 @@ async def lonely(services: Services, worker_id: str, tmp_path: Path) -> AsyncIte
     """A database of its own: health looks at every organization's work."""
     manager = process_database(services, f"health_{worker_id}")
     url = await asyncio.to_thread(manager.__enter__)
-    world = await open_world(url, services, tmp_path / "mail")
+    world = await open_world(url, services, tmp_path / "mail", database_pool=4)
     yield world
     await world.close()
     await asyncio.to_thread(manager.__exit__, None, None, None)

@@ -128,6 +128,7 @@ async def test_the_chart_and_the_export(world: World) -> None:
     fund = await world.post("/v1/funds", {"code": "=cmd", "name": "=HYPERLINK(1)"}, expect=422)
     fund = await world.post("/v1/funds", {"code": "winter", "name": "=HYPERLINK(1)"})
     await world.donation(None, 1250, "KWD", fund_id=fund["id"])
+    await world.drain()
     await world.donation(None, 700, "JPY")
     await world.drain()
     answer = await world.put(

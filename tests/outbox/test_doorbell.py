@@ -128,7 +128,8 @@ async def test_a_ring_is_answered_only_when_the_next_one_can_be_rung(
             await desk.emit()
             await done(desk, number, within=5)
     ordinary.close()
-    assert silent == [True] * 5
+    assert silent  # a ring that comes while the worker still looks is no other look
+    assert all(silent)
 
 
 async def test_rings_of_one_moment_and_rings_nobody_hears_are_one(valkey_url: str) -> None:

@@ -140,7 +140,7 @@ async def test_the_walk_on_the_oldest_postgres(
         await owner.close()
         assert all(table.enabled and table.forced for table in tables.values())
 
-        world = await open_world(as_service(owner_url), oldest, tmp_path)
+        world = await open_world(as_service(owner_url), oldest, tmp_path, database_pool=4)
         await the_walk(world)
         page = await world.get("/v1/contacts", params={"q": "jenny.rosen@ex", "include_total": "true"})
         assert page["total"] == 1

@@ -20,6 +20,7 @@ from crm_api.bootstrap import make_organization
 from crm_api.kit import http
 from crm_api.kit.db import Database, Tenant
 from crm_api.kit.edge import Edge
+from crm_api.kit.pool import Pool
 from crm_api.outbox import service as outbox
 from crm_api.payments.providers import STRIPE
 from crm_api.settings import Settings
@@ -29,6 +30,9 @@ from tests.support.services import Services
 SECRET_KEY = "a2V5LW9mLXRoZS10ZXN0cy1rZXktb2YtdGhlLXRlc3Rz"
 STRIPE_SECRET = "whsec_of_the_tests"
 
+
+_POOLS: dict[str, Pool] = {}
+"""Connections that the worlds of this process share, by database: each knows its statements and plans already."""
 
 COMMON_SERVICES: dict[str, str] = {}
 """Outside services of this process that are there for every organization (`tests.api.surface.plant`)."""
@@ -67,6 +71,7 @@ class World:
     client: httpx.AsyncClient
     worker: Worker
     app: Any
+    own_pool: bool = True
     connections: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -177,7 +182,26 @@ class World:
     async def close(self) -> None:
         """Let everything go."""
         await self.client.aclose()
-        await self.database.close()
+        if self.own_pool:
+            await self.database.close()
+
+
+async def _open(settings: Settings) -> Database:
+    return await Database.open(
+        settings.database_url, size=settings.database_pool, statement_cache=settings.database_statement_cache
+    )
+
+
+async def _shared(settings: Settings) -> Database:
+    if settings.database_url not in _POOLS:
+        _POOLS[settings.database_url] = (await _open(settings))._pool
+    return Database(_POOLS[settings.database_url])
+
+
+async def close_pools() -> None:
+    """Close what the worlds shared, at the end of the run."""
+    while _POOLS:
+        await _POOLS.popitem()[1].close(5)
 
 
 async def open_world(
@@ -192,12 +216,13 @@ async def open_world(
     language: str = "en",
     **settings: Any,
 ) -> World:
-    """Make an organization and everything around it."""
+    """Make an organization and everything around it. Asked for a pool of some size, it has one of its own."""
     mail.mkdir(parents=True, exist_ok=True)
     chosen = make_settings(database_url, mail, **settings)
     http.configure(chosen.service_urls, paypal_ca_file=chosen.paypal_ca_file)
     outbox.set_doorbell(None)
-    database = await Database.open(chosen.database_url, size=chosen.database_pool)
+    own_pool = "database_pool" in settings
+    database = await (_open if own_pool else _shared)(chosen)
     made = await make_organization(
         database, name=name, mode=mode, currency=currency, timezone=timezone, language=language
     )
@@ -209,4 +234,4 @@ async def open_world(
         base_url="http://crm.test",
         headers={"Authorization": f"Bearer {made.api_key}"},
     )
-    return World(chosen, database, made.tenant, made.api_key, client, Worker(chosen, database), app)
+    return World(chosen, database, made.tenant, made.api_key, client, Worker(chosen, database), app, own_pool)

@@ -27,13 +27,13 @@ from crm_api.kit import clock, money, rules
 class Input(BaseModel):
     """Base of everything a client sends: unknown members are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Output(BaseModel):
     """Base of everything we answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 def _currency(code: str) -> str:
