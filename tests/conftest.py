@@ -12,11 +12,15 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
+from tests.support.effort import examples
 from tests.support.services import Services, prepare_services, process_database
 from tests.support.world import World, close_pools, open_world
 
 _STARTED: dict[str, Any] = {}
+settings.register_profile("suite", max_examples=examples(100), deadline=None)
+settings.load_profile("suite")
 
 
 def _is_xdist_worker(config: pytest.Config) -> bool:

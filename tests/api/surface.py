@@ -23,8 +23,9 @@ from crm_api.kit.ids import new_id
 from crm_api.payments.dunning.models import charge_attempts
 from crm_api.settings import Settings
 from tests.support.fake_stripe import API_KEY, stripe_of_this_process
+from tests.support.settings import COMMON_SERVICES
 from tests.support.stripe_events import stripe_event
-from tests.support.world import COMMON_SERVICES, World
+from tests.support.world import World
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "stripe"
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from tests.api.surface import Operation, Planted, document, leaves, operations, problem_of, replaced, send
+from tests.support.effort import some
 
 MARKER = "zqMarkerQz"
 """In every rejected text; must not come back."""
@@ -115,7 +116,7 @@ def _validator(operation: Operation) -> Draft202012Validator:
 
 async def test_bodies_that_no_route_accepts(planted: Planted) -> None:
     for number, operation in enumerate(_with_body()):
-        for name, raw in (*_whole(), *(_vast() if number % 8 == 0 else ())):
+        for name, raw in (*some(_whole(), operation.id), *(_vast() if number % 16 == 0 else ())):
             answer = await send(planted.world, operation.method, planted.url(operation), body=raw, headers=_JSON)
             assert answer.status in {400, 422}, f"{operation}: {name}: {answer.status} {answer.text[:300]}"
             problem_of(answer, never=[MARKER])
@@ -126,7 +127,7 @@ async def test_values_that_fit_no_type_in_every_member(planted: Planted) -> None
         body = planted.body(operation)
         for at, _ in leaves(body):
             text = json.dumps(replaced(body, at, "@@"))
-            for literal, name in _LITERALS:
+            for literal, name in some(_LITERALS, (operation.id, at)):
                 raw = text.replace('"@@"', literal).encode()
                 answer = await send(planted.world, operation.method, planted.url(operation), body=raw)
                 assert answer.status == 422, f"{operation} {at}: {name}: {answer.status} {answer.text[:300]}"
@@ -149,7 +150,7 @@ async def test_values_of_wrong_types_in_every_member(planted: Planted) -> None:
         validator = _validator(operation)
         body = planted.body(operation)
         for at, _ in leaves(body):
-            for value in _VALUES:
+            for value in some(_VALUES, (operation.id, at)):
                 sent = replaced(body, at, value)
                 raw = json.dumps(sent).encode()
                 answer = await send(planted.world, operation.method, planted.url(operation), body=raw)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from crm_api.kit.cursors import _CURSOR_KEY
 from tests.api.surface import Planted, operations
+from tests.support.effort import examples
 from tests.support.services import Services
 from tests.support.world import World, open_world
 
@@ -87,7 +88,7 @@ def _in_order(rows: list[dict[str, Any]], sort: str) -> bool:
     return keys == sorted(keys, reverse=sort.startswith("-"))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sort=st.sampled_from(["id", "-id", "received_at", "-received_at", "created_at", "-created_at"]),
     limit=st.integers(1, 200),

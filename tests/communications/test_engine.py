@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from crm_api.communications.templates import engine
 from crm_api.communications.templates.problems import TemplateInvalid
+from tests.support.effort import examples
 
 CONTEXT: dict[str, object] = {"donor": {"name": "<b>Olena</b>"}, "gift": {"amount_text": "5 ₴"}, "items": [1, 2]}
 
@@ -134,7 +135,7 @@ def test_no_filter_turns_a_value_into_markup(expression: str) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_value_stays_text_in_html(name: str) -> None:
     name = name.encode("utf-8", "replace").decode()
     source = '<a title="{{ donor.name }}">{% capture x %}{{ donor.name }}{% endcapture %}{{ x }}</a>'
@@ -144,7 +145,7 @@ def test_any_value_stays_text_in_html(name: str) -> None:
 
 
 @given(st.text(alphabet="{}%| abif.:'\"\\[]()-#<>=\n", max_size=120))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_source_renders_or_is_refused(source: str) -> None:
     with suppress(TemplateInvalid):
         engine.render(source, CONTEXT, html=True)

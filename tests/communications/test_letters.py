@@ -33,6 +33,7 @@ from crm_api.communications.templates.render import (
     validate_template,
 )
 from crm_api.kit.money import Money
+from tests.support.effort import examples
 
 ALL = [(kind, language) for kind in LETTER_KINDS for language in LANGUAGES]
 SCRIPT = {"en": r"[a-z]", "uk": r"[а-яіїєґ]", "ka": r"[ა-ჰ]", "ru": r"[а-яё]", "ar": r"[ء-ي]"}
@@ -240,7 +241,7 @@ async def test_a_subject_cannot_hold_another_header() -> None:
 
 
 @given(st.text(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_single_line_is_one_short_line(text: str) -> None:
     line = single_line(text)
     assert len(line) <= 300

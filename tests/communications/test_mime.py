@@ -21,6 +21,7 @@ from crm_api.communications.channels.factory import make_channel
 from crm_api.communications.channels.mime import AddressInvalid, build_mail, parse_address
 from crm_api.communications.channels.smtp import SmtpChannel
 from tests.communications.samples import DELIVERY, letter
+from tests.support.effort import examples
 
 
 def decoded(value: str) -> str:
@@ -66,7 +67,7 @@ NAMES = st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp
 
 
 @given(NAMES, NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_name_and_subject_come_out_as_they_went_in(name: str, subject: str) -> None:
     content = build_mail(letter(to_name=name, subject=subject)).content
     headers = dict(raw_headers(content))
@@ -82,7 +83,7 @@ def test_any_name_and_subject_come_out_as_they_went_in(name: str, subject: str) 
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_nothing_can_start_another_header(text: str) -> None:
     hostile = f"{text}\r\nBcc: x@evil.example\n\rX-Evil: 1\r\n\r\nbody\u2028Y: 1\x85Z: 1"
     changes: dict[str, Any] = {

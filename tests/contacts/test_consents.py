@@ -11,7 +11,8 @@ import pytest
 from crm_api.communications.deliveries.permits import further_headers
 from crm_api.contacts.consents.unsubscribe import Ticket, make_token
 from crm_api.kit.crypto import Vault
-from tests.support.world import SECRET_KEY, World
+from tests.support.settings import SECRET_KEY
+from tests.support.world import World
 
 LISTS = {"lists": [{"code": "monthly", "purpose": "newsletter", "name": "Monthly <letter>"}]}
 

@@ -20,6 +20,7 @@ from crm_api.contacts.dedupe.uniting import (
     taken_back,
     unite,
 )
+from tests.support.effort import examples
 from tests.support.world import World
 
 _SPACE = UUID("01989c5e-1b2c-7d3e-8a53-6f1d2b7c8e91")
@@ -118,7 +119,7 @@ class Desk:
         return produced
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(CONTENTS, min_size=4, max_size=4), st.permutations(range(4)))
 def test_any_order_of_merges_gives_the_same_content(contents: list[dict[str, Any]], ages: list[int]) -> None:
     ways = (
@@ -139,7 +140,7 @@ def test_any_order_of_merges_gives_the_same_content(contents: list[dict[str, Any
     assert all(result == results[0] for result in results[1:])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(CONTENTS, min_size=3, max_size=3))
 def test_nothing_is_lost_and_nothing_widened(contents: list[dict[str, Any]]) -> None:
     desk = Desk(contents, [0, 1, 2])
@@ -162,7 +163,7 @@ def test_nothing_is_lost_and_nothing_widened(contents: list[dict[str, Any]]) -> 
     assert set(result["tags"]) == {tag for content in contents for tag in content["tags"]}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(CONTENTS, min_size=2, max_size=2), CONTENTS, st.sets(st.sampled_from(CONTENT)))
 def test_taking_back_keeps_what_was_changed_since(
     contents: list[dict[str, Any]], later: dict[str, Any], changed: set[str]

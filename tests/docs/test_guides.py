@@ -10,7 +10,8 @@ import pytest
 from tests.docs.reading import MORE, Unreadable, expected_json, read_guide
 from tests.docs.running import Different, Story
 from tests.support.fake_stripe import stripe_of_this_process
-from tests.support.world import COMMON_SERVICES, World
+from tests.support.settings import COMMON_SERVICES
+from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
 GUIDES = [ROOT / "README.md", *sorted(set((ROOT / "docs" / "guides").glob("*.md")) - {ROOT / "docs/guides/README.md"})]

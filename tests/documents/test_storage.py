@@ -22,7 +22,7 @@ from crm_api.kit.crypto import Vault, new_master_key
 from crm_api.kit.problems import NotFound, PayloadTooLarge, Unavailable
 from crm_api.settings import Settings
 from tests.documents import fake_s3
-from tests.support.world import SECRET_KEY
+from tests.support.settings import SECRET_KEY
 
 ORGANIZATION = UUID("0193a000-0000-7000-8000-000000000001")
 

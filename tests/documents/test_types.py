@@ -13,6 +13,7 @@ from crm_api.documents import types
 from crm_api.documents.office import Refused
 from crm_api.kit.problems import Invalid
 from tests.documents.samples import BAD, GOOD, PDF, picture
+from tests.support.effort import examples
 
 
 @pytest.mark.parametrize(("name", "content", "found"), GOOD, ids=[one[0] for one in GOOD])
@@ -61,7 +62,7 @@ def test_a_picture_of_many_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     assert types.sniff(one, "gif") == "image/gif"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from([content for _, content, _ in GOOD]), st.data())
 def test_damage_is_refused_or_harmless_and_never_an_error(content: bytes, data: st.DataObject) -> None:
     """Any byte changed, any end cut off: an allowed type or a refusal in words."""
@@ -74,7 +75,7 @@ def test_damage_is_refused_or_harmless_and_never_an_error(content: bytes, data: 
         assert refused.code.startswith(("file_", "image_"))  # noqa: PT017 - either is right
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"PK\x03\x04", b"%PDF-", b"II*\0", b"\xff\xd8\xff", b"GIF89a", b""]))
 def test_any_bytes(content: bytes, magic: bytes) -> None:
     try:

@@ -22,6 +22,7 @@ from crm_api.kit.schemas import Input
 from crm_api.kit.uploads import Upload, UploadForm, clean_filename
 from tests.api.surface import problem_of, send
 from tests.documents.samples import PDF, TEXT
+from tests.support.effort import examples
 from tests.support.world import World
 
 
@@ -183,7 +184,7 @@ async def test_too_large() -> None:
     assert problem.status == 413
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 40))
 def test_any_content_comes_through(content: bytes, pieces: int) -> None:
     async def go() -> None:

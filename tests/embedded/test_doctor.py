@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.support.services import PASSWORD, Services
-from tests.support.world import make_settings
+from tests.support.settings import make_settings
 
 from crm_api.doctor import examine
 

@@ -19,6 +19,7 @@ from crm_api.intake.kinds.kind import Settings as SourceSettings
 from crm_api.intake.people import newcomer_of
 from crm_api.kit.ratelimit import RateLimiter
 from tests.intake.sources import NOW, Source, contacts, counted, interactions, make_source
+from tests.support.effort import examples
 from tests.support.world import World
 
 URL_ENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -337,7 +338,7 @@ NAMES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     body=st.dictionaries(NAMES | st.text(max_size=10), NASTY, max_size=6).map(lambda one: json.dumps(one).encode())

@@ -15,6 +15,7 @@ from crm_api.donations.ledger.accounts import KEY, class_of, pair
 from crm_api.donations.ledger.movements import Books, Key, Movement, key_of, missing, movements
 from crm_api.kit import clock
 from tests.ledger.evidence import START, histories
+from tests.support.effort import examples
 
 FUNDS = tuple(UUID(int=number) for number in (1, 2, 3))
 CONNECTION = UUID(int=9)
@@ -36,7 +37,7 @@ def sums(found: list[Movement]) -> Counter[str]:
 
 
 @given(histories, books_of)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_they_add_up_to_what_is_derived(entries: list[Entry], books: Books) -> None:
     found = movements(entries, books, kyiv)
     balance = derive(entries)
@@ -64,7 +65,7 @@ def _asset(books: Books) -> str:
 
 
 @given(histories, st.lists(books_of, min_size=1, max_size=3), st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_posted_step_by_step_it_is_what_a_replay_would_post(
     entries: list[Entry], splits: list[Books], data: st.DataObject
 ) -> None:

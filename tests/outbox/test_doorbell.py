@@ -22,7 +22,7 @@ from crm_api.worker import Worker
 from tests.outbox.desk import Desk, Ping
 from tests.support.proxy import Proxy
 from tests.support.services import Services
-from tests.support.world import make_settings
+from tests.support.settings import make_settings
 
 NO_SWEEP = 3600.0
 

@@ -21,6 +21,7 @@ from crm_api.outbox.facts import Schedule
 from crm_api.outbox.schedules import missed, next_occurrence
 from crm_api.outbox.tasks import prune
 from tests.outbox.desk import Desk, Ticked
+from tests.support.effort import examples
 from tests.support.world import World
 
 ZONES = (
@@ -48,7 +49,7 @@ def every(**length: float) -> Schedule:
     return Schedule("tests.often", Ticked, every=timedelta(**length))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(days, moments, st.sampled_from(ZONES))
 @example(daily(3), datetime(2026, 3, 29, 0, 59, tzinfo=UTC), "Europe/Kyiv")
 @example(daily(3), datetime(2026, 10, 25, 0, 0, tzinfo=UTC), "Europe/Kyiv")
@@ -72,7 +73,7 @@ def test_the_next_time_of_day_is_the_local_one(schedule: Schedule, after: dateti
         assert next_occurrence(schedule, halfway, zone) == moment, "none in between"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 23), st.sampled_from(ZONES[:4]), st.integers(2004, 2035))
 @example(3, "Europe/Kyiv", 2028)
 def test_a_year_has_each_day_once(hour: int, zone: str, year: int) -> None:
@@ -105,7 +106,7 @@ def test_clock_changes(zone: str, hour: int, after: str, expected: str) -> None:
     assert next_occurrence(daily(hour), datetime.fromisoformat(after), zone) == datetime.fromisoformat(expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from((1, 60, 300, 900, 3600, 21_600)), moments)
 def test_short_schedules_divide_time(seconds: int, after: datetime) -> None:
     moment = next_occurrence(every(seconds=seconds), after, "Europe/Kyiv")
@@ -113,7 +114,7 @@ def test_short_schedules_divide_time(seconds: int, after: datetime) -> None:
     assert moment.timestamp() % seconds == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(days, moments, st.integers(0, 60 * 24 * 40), st.integers(1, 4), st.sampled_from(ZONES))
 def test_missed_ones_are_the_newest_of_all(
     schedule: Schedule, start: datetime, minutes: int, keep: int, zone: str

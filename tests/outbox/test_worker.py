@@ -21,7 +21,7 @@ from crm_api.worker import Worker
 from tests.outbox.conftest import MakeDesk
 from tests.outbox.desk import Desk, Ping, Ticked, effect
 from tests.support.proxy import Proxy
-from tests.support.world import make_settings
+from tests.support.settings import make_settings
 
 
 class Ours(Worker):

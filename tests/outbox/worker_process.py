@@ -23,7 +23,7 @@ from crm_api.outbox.facts import Job, Registry, Subscriber
 from crm_api.outbox.runner import Runner
 from crm_api.worker import Worker, run_worker
 from tests.outbox.desk import Ping, effect
-from tests.support.world import make_settings
+from tests.support.settings import make_settings
 
 FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
 

@@ -29,6 +29,7 @@ from crm_api.payments.provider import (
     SignatureInvalid,
 )
 from crm_api.payments.providers import PROVIDERS, gateway, liqpay, monobank_currencies, wayforpay
+from tests.support.effort import examples
 from tests.support.gateways import ACCOUNTS
 
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -406,7 +407,7 @@ def strange(draw: st.DrawFn) -> tuple[str, Any]:
     return name, draw(st.one_of(st.just(sample), ANYTHING))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=examples(100), deadline=None, derandomize=True)
 @given(example=strange())
 def test_nothing_strange_makes_them_raise(example: tuple[str, Any]) -> None:
     name, payload = example
@@ -425,7 +426,7 @@ def test_nothing_strange_makes_them_raise(example: tuple[str, Any]) -> None:
             continue
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(body=st.binary(max_size=60) | st.text('{}[]"=&%:,0aї\\u', max_size=40).map(str.encode))
 async def test_no_bytes_make_them_raise(body: bytes) -> None:
     for name in NAMES:
@@ -487,7 +488,7 @@ def test_a_stub_means_the_same_and_names_nobody(name: str, event: str) -> None:
     assert scrub(b"name=Olena&note=x") == b'{"erased":true}'
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=examples(30), deadline=None, derandomize=True)
 @given(trace=st.text(min_size=6, max_size=30).filter(str.isprintable), before=st.binary(max_size=5), after=st.binary())
 def test_a_trace_is_found_within_forms_and_base64(trace: str, before: bytes, after: bytes) -> None:
     raw = trace.encode("utf-8", "replace")

@@ -17,6 +17,7 @@ from crm_api.payments.provider import CannotSign, Interpretation, PaymentOutcome
 from crm_api.payments.providers import PROVIDERS
 from crm_api.payments.providers.exact import decimal, moment, parse_exact
 from crm_api.payments.providers.seeds import Seed
+from tests.support.effort import examples
 
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 MINE = ("paypal", "donorbox", "gofundme_pro", "givebutter", "generic")
@@ -76,7 +77,7 @@ def broken(draw: st.DrawFn) -> tuple[str, Any]:
     return provider, payload
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(broken())
 def test_a_strange_payload_is_understood_or_ignored(case: tuple[str, Any]) -> None:
     provider, payload = PROVIDERS[case[0]], case[1]
@@ -91,7 +92,7 @@ def test_a_strange_payload_is_understood_or_ignored(case: tuple[str, Any]) -> No
         assert "\x00" not in step.ref
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.sampled_from(MINE), st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_have_an_envelope_and_are_parsed_or_refused(name: str, body: bytes) -> None:
     provider = PROVIDERS[name]

@@ -21,6 +21,7 @@ from crm_api.payments.provider import Interpretation, SignatureInvalid
 from crm_api.payments.providers import STRIPE
 from crm_api.payments.providers.stripe.amounts import money, stripe_amount, stripe_exponent
 from crm_api.payments.providers.stripe.provider import HANDLERS, StripeCredentials
+from tests.support.effort import examples
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "stripe"
 
@@ -312,7 +313,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [each for name, inner in pairs for each in [(*path, name), *places(inner, (*path, name))]]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_events_never_raise(data: st.DataObject) -> None:
     """Recorded and sample events with up to four values taken out, swapped for others, or sent as another type."""

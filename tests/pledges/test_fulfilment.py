@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_api.donations.pledges.fulfilment import Installment, WriteOff, fulfil, remind_on, status
+from tests.support.effort import examples
 
 TODAY = date(2026, 5, 4)
 AMOUNTS = st.integers(1, 10**6) | st.integers(2**53 - 10, 2**53 - 1)
@@ -28,7 +29,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Installment], int, list[WriteOff]]:
     return parts, paid, draw(st.lists(st.builds(WriteOff, st.integers(1, total), of), max_size=4))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(cases())
 def test_the_parts_add_up(case: tuple[list[Installment], int, list[WriteOff]]) -> None:
     parts, paid, write_offs = case
@@ -42,7 +43,7 @@ def test_the_parts_add_up(case: tuple[list[Installment], int, list[WriteOff]]) -
     assert sum(found.written_off) <= sum(one.amount for one in write_offs)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(cases())
 def test_money_goes_to_the_oldest_open_installment(case: tuple[list[Installment], int, list[WriteOff]]) -> None:
     parts, paid, _ = case
@@ -52,7 +53,7 @@ def test_money_goes_to_the_oldest_open_installment(case: tuple[list[Installment]
             assert all(found.open[other] == 0 for other, one in enumerate(parts) if one.due_on < part.due_on)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(cases(), st.integers(0, 10**6))
 def test_more_money_never_opens_anything(case: tuple[list[Installment], int, list[WriteOff]], more: int) -> None:
     parts, paid, write_offs = case

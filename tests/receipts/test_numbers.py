@@ -18,6 +18,7 @@ from crm_api.donations.receipts.rendering.qr import qr
 from tests.receipts.test_following import dispute
 from tests.receipts.test_receipts import receipts
 from tests.receipts.test_receipts import settings as choose
+from tests.support.effort import examples
 from tests.support.world import World
 
 STEPS = st.tuples(
@@ -111,7 +112,7 @@ PREFIXES = st.text("AБ2-/. ", max_size=6) | st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(PREFIXES, min_size=2, max_size=2),
     st.integers(2000, 2100),

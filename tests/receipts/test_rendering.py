@@ -17,6 +17,7 @@ from crm_api.donations.receipts.rendering.document import Content, Line, render,
 from crm_api.donations.receipts.rendering.layout import _resolve, _visual, can_write, clean, isolated
 from crm_api.donations.receipts.rendering.words import LANGUAGES, WORDS, language_of, money_text
 from crm_api.kit.money import Money
+from tests.support.effort import examples
 
 # Of each language: currency, organization, donor, address, purpose, legal text.
 SAID = {
@@ -117,7 +118,7 @@ def test_long_words_and_texts_stay_on_their_pages() -> None:
     assert all(f"word{at}" in text for at in range(900))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.text(st.sampled_from("abc אבג 123 .,-()⁧⁨⁩‮\n\t"), max_size=30), st.booleans())
 def test_every_character_has_one_place(text: str, rtl: bool) -> None:
     glyphs = _resolve(isolated(clean(text)), rtl=rtl)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from crm_api.donations.recurring import schedule
 from crm_api.donations.recurring.schedule import Rhythm, begin
 from crm_api.kit.clock import from_unix
+from tests.support.effort import examples
 
 DAYS = st.dates(min_value=date(2019, 1, 1), max_value=date(2040, 12, 31))
 UNITS = st.sampled_from(["day", "week", "month", "year"])
@@ -39,7 +40,7 @@ def test_series(unit: schedule.Unit, interval: int, start: str, anchor: int | No
     assert [rhythm.nth(number).isoformat() for number in range(len(expected))] == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(UNITS, st.integers(1, 30), DAYS, ANCHORS, DAYS)
 def test_the_next_date_is_the_first_one_from_a_day_on(
     unit: schedule.Unit, interval: int, start: date, anchor: int | None, day: date
@@ -55,7 +56,7 @@ def test_the_next_date_is_the_first_one_from_a_day_on(
         assert found.day == min(rhythm.anchor_day, monthrange(found.year, found.month)[1])
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(UNITS, st.integers(1, 12), DAYS, ANCHORS, st.lists(st.integers(0, 40), min_size=1, max_size=12))
 def test_lateness_never_moves_what_follows(
     unit: schedule.Unit, interval: int, start: date, anchor: int | None, late: list[int]
@@ -69,7 +70,7 @@ def test_lateness_never_moves_what_follows(
     assert due == rhythm.nth(len(late))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(DAYS, st.integers(1, 31), st.integers(1, 12), st.integers(1, 31), st.integers(0, 70))
 def test_another_day_of_the_month_gives_no_month_two_payments(
     start: date, anchor: int, interval: int, other: int, passed: int
@@ -86,7 +87,7 @@ def test_another_day_of_the_month_gives_no_month_two_payments(
         assert today > Rhythm("month", 1, following, other).nth(0)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(1_546_300_800, 1_956_528_000).map(from_unix), ZONES)
 def test_a_day_is_due_from_nine_in_the_morning_there(now: datetime, zone: str) -> None:
     day = schedule.due_day(now, zone)

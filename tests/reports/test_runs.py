@@ -13,6 +13,7 @@ from crm_api.reports.runs.difference import differences
 from crm_api.reports.runs.kinds import KINDS
 from crm_api.reports.runs.models import REPORTS
 from tests.reports.test_giving import history
+from tests.support.effort import examples
 from tests.support.world import World
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -104,7 +105,7 @@ def answers(draw: st.DrawFn) -> dict[str, Any]:
     return {"total": draw(st.integers(-3, 3)), "rows": [{"key": key, **draw(figures)} for key in keys]}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(answers(), answers())
 def test_applying_the_changes_to_the_one_gives_the_other(then: dict[str, Any], now: dict[str, Any]) -> None:
     def flat(answer: dict[str, Any]) -> dict[tuple[str, ...], Any]:

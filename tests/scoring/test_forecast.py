@@ -15,6 +15,7 @@ from crm_api.scoring import acquisition, forecast, prospects
 from crm_api.scoring.status import default_rules
 from tests.scoring.test_scoring_api import load
 from tests.support.donors import T0, give, z
+from tests.support.effort import examples
 from tests.support.world import World
 
 SEASON = [100, 90, 110, 100, 80, 70, 60, 70, 110, 130, 180, 400]
@@ -53,7 +54,7 @@ def test_short_histories_give_the_trailing_mean_and_say_so(series: list[int], re
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=24, max_size=60))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_any_history_gives_months_in_order_with_intervals_around_them(series: list[int]) -> None:
     found = forecast.forecast(series)
     assert [month.ahead for month in found.months] == list(range(1, 13))
@@ -99,7 +100,7 @@ def test_no_gain_is_said_openly() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rows: list[tuple[int, bool]]) -> None:
     scores, labels = np.array([float(s) for s, _ in rows]), np.array([float(one) for _, one in rows])
     pairs = [(a, b) for a, good in rows if good for b, bad in rows if not bad]

@@ -17,6 +17,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import beta, betaln
 
 from crm_api.scoring.predictions import bgbb, bgnbd, fits, gamma_gamma
+from tests.support.effort import examples
 
 DATA = Path(__file__).parents[1] / "fixtures" / "giving"
 POSITIVE = st.floats(0.05, 20.0)
@@ -107,7 +108,7 @@ def test_bg_bb_says_why_it_has_no_number() -> None:
     assert bgbb.fit(*(np.array([value]) for value in (2.0, 2.0, 2.0, 900.0))).parameters is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(POSITIVE, POSITIVE, POSITIVE, POSITIVE, st.integers(1, 6))
 def test_bg_bb_probabilities_of_all_histories_are_one(a: float, b: float, g: float, d: float, years: int) -> None:
     parameters = dict(zip(bgbb.NAMES, (a, b, g, d), strict=True))
@@ -125,7 +126,7 @@ def test_bg_bb_probabilities_of_all_histories_are_one(a: float, b: float, g: flo
     assert np.all((alive >= ahead - 1e-9) & (alive <= 1 + 1e-9))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.one_of(POSITIVE, st.just(1.0)), POSITIVE, st.integers(0, 8), st.integers(1, 8))
 def test_the_closed_form_of_the_years_a_donor_stays_is_the_sum(gamma: float, delta: float, n: int, years: int) -> None:
     parameters = {"alpha": 1.0, "beta": 1.0, "gamma": gamma, "delta": delta}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from crm_api.contacts.keys import birthday, key_rows, name_keys, variants, vocabulary
 from crm_api.contacts.query import LEVELS, parse
 from crm_api.kit.scripts import beginnings, bones_readings, canonical, latin_name, name_words, readings
+from tests.support.effort import examples
 
 SAME = (
     "Шевченко Shevchenko შევჩენკო Ševčenko Schewtschenko Szewczenko", "Щербак Shcherbak Scherbak Sherbak",
@@ -78,7 +79,7 @@ def test_a_beginning_that_the_next_letter_makes_sound_otherwise(word: str, size:
 
 
 # Always the same words: of random letters without a language, three in a hundred thousand have more readings than ten.
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=examples(400), deadline=None, derandomize=True)
 @given(WORDS, st.integers(2, 12))
 def test_a_beginning_finds_the_word(word: str, size: int) -> None:
     folded = name_words(word)
@@ -104,7 +105,7 @@ def _found(name: str, q: str) -> bool:
 NAMES = st.lists(st.sampled_from(["Олена", "Шевченко", "Петрівна", "Юрій", "Щербак", "Хмельницький", "Łukasz", "Müller", "José", "Zoë", "Nino", "Beridze", "გიორგი", "ხუციშვილი", "Фёдор", "Соловьёв", "Цой", "Đorđe", "Ганна", "Xenia", "Jacek"]), min_size=1, max_size=4, unique=True)  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(NAMES, st.randoms(use_true_random=False), st.data())
 def test_beginnings_in_any_order_and_case_find_the_name(names: list[str], chance: object, data: st.DataObject) -> None:
     words = data.draw(st.permutations(names))

@@ -29,7 +29,8 @@ from crm_api.kit import clock
 from crm_api.kit.db import Database
 from crm_api.migrate import migrate
 from tests.support.services import as_service
-from tests.support.world import SECRET_KEY, STRIPE_SECRET
+from tests.support.settings import SECRET_KEY
+from tests.support.world import STRIPE_SECRET
 
 SOURCE = Path(crm_api.__file__).parents[1]
 

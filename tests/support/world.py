@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from pydantic import SecretStr
 
 from crm_api.app import build_services, create_app
 from crm_api.bootstrap import make_organization
@@ -26,38 +25,13 @@ from crm_api.payments.providers import STRIPE
 from crm_api.settings import Settings
 from crm_api.worker import Worker
 from tests.support.services import Services
+from tests.support.settings import make_settings
 
-SECRET_KEY = "a2V5LW9mLXRoZS10ZXN0cy1rZXktb2YtdGhlLXRlc3Rz"
 STRIPE_SECRET = "whsec_of_the_tests"
 
 
 _POOLS: dict[str, Pool] = {}
 """Connections that the worlds of this process share, by database: each knows its statements and plans already."""
-
-COMMON_SERVICES: dict[str, str] = {}
-"""Outside services of this process that are there for every organization (`tests.api.surface.plant`)."""
-
-
-def make_settings(database_url: str, mail: Path, **changes: Any) -> Settings:
-    """Settings of the tests: every answer is checked against its declared model."""
-    Path(f"{mail}-files").mkdir(exist_ok=True)
-    values: dict[str, Any] = {
-        "environment": "test",
-        "database_url": database_url,
-        "redis_url": "",
-        "secret_keys": [SecretStr(SECRET_KEY)],
-        "mail_url": f"file://{mail}",
-        "files_url": f"file://{mail}-files",
-        "check_responses": True,
-        "access_log": False,
-        "job_retry_base_seconds": 0.01,
-        "database_pool": 8,
-        "rate_limit_burst": 100_000,
-        "rate_limit_per_second": 100_000,
-        "retry_url": "https://donate.example.org/again/{gift_id}",
-        "service_urls": dict(COMMON_SERVICES),
-    }
-    return Settings(_env_file=None, **{**values, **changes})
 
 
 @dataclass

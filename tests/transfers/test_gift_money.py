@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from crm_api.donations.gifts.balances import derive
 from crm_api.transfers.imports import gift_values
 from crm_api.transfers.imports.gift_money import ARRIVED, Money, Unreachable, opening, steps
+from tests.support.effort import examples
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAYS = st.integers(0, 3000).map(lambda days: NOW - timedelta(days=days))
@@ -29,7 +30,7 @@ def moneys(draw: st.DrawFn) -> Money:
 
 
 @given(moneys())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_a_new_gift_is_what_its_row_says(money: Money) -> None:
     entries, balance = opening(money)
     assert balance == derive(entries), "the short way to the figures is the same as the rule"
@@ -41,7 +42,7 @@ def test_a_new_gift_is_what_its_row_says(money: Money) -> None:
 
 
 @given(st.lists(moneys(), min_size=2, max_size=5))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_every_further_row_leads_to_what_it_says_or_is_refused(told: list[Money]) -> None:
     entries, _ = opening(told[0])
     for number, money in enumerate(told[1:]):
@@ -64,7 +65,7 @@ def test_every_further_row_leads_to_what_it_says_or_is_refused(told: list[Money]
 
 
 @given(moneys(), moneys())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_what_a_row_changed_can_be_taken_back_unless_money_has_come(first: Money, second: Money) -> None:
     entries, before = opening(first)
     try:

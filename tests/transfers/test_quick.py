@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneNumberFormat
 
 from crm_api.contacts.quick import quick_email, quick_phone
+from tests.support.effort import examples
 
 _LABEL = st.text("abcXYZ019-_é", min_size=1, max_size=70)
 _ADDRESSES = st.builds(
@@ -27,7 +28,7 @@ def _of_the_library(address: str) -> str | None:
 
 
 @given(_ADDRESSES)
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 def test_an_address_that_is_judged_quickly_is_judged_rightly(address: str) -> None:
     quick = quick_email(address)
     assert quick is None or quick == _of_the_library(address), address
@@ -50,7 +51,7 @@ _NUMBERS = st.builds(
 
 
 @given(_NUMBERS)
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_a_number_that_is_judged_quickly_is_judged_rightly(number: str) -> None:
     quick = quick_phone(number)
     if quick is None:

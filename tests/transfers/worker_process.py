@@ -14,7 +14,7 @@ from uuid import UUID
 from crm_api.kit import log
 from crm_api.transfers.imports import work
 from crm_api.worker import Worker, run_worker
-from tests.support.world import make_settings
+from tests.support.settings import make_settings
 
 
 class OneOrganization(Worker):

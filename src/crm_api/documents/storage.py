@@ -33,10 +33,11 @@ from crm_api.kit import clock
 from crm_api.kit.crypto import Vault
 from crm_api.kit.log import get_logger
 from crm_api.kit.problems import NotFound, PayloadTooLarge, Unavailable
-from crm_api.kit.uploads import Keep, Upload
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
+
+    from crm_api.kit.uploads import Keep, Upload
 
 log = get_logger("crm_api.files")
 _PURPOSE = "files"

@@ -13,14 +13,16 @@ import re
 import struct
 import warnings
 import zlib
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import puremagic
 
 from crm_api.documents import office
 from crm_api.documents.office import Refused
 from crm_api.kit.problems import Invalid
-from crm_api.kit.uploads import Upload
+
+if TYPE_CHECKING:
+    from crm_api.kit.uploads import Upload
 
 MOST_PIXELS = 100_000_000
 _MOST_FRAMES = 500

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
-import xlsxwriter
 
 from crm_api.kit.clock import UTC
 from crm_api.transfers.exports.resources import as_text
@@ -79,6 +78,8 @@ class XlsxWriter:
     """Text is written as text, so that nothing is a formula; a new sheet begins after a million rows."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
+        import xlsxwriter  # a tenth of a second, for the exports that are workbooks
+
         options = {"constant_memory": True, "tmpdir": str(path.parent)}
         self._book = xlsxwriter.Workbook(str(path), options)
         self._names = names
