@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import tests
 from crm_api.kit import clock
 from tests.outbox.desk import Desk, Ping
 from tests.outbox.worker_process import registry
-from tests.support.cluster import SOURCE
+from tests.support.children import Forked
 
 pytestmark = pytest.mark.fault
 
@@ -28,22 +25,8 @@ class Process:
     def __init__(self, url: str, folder: Path, lease: float, desk: Desk) -> None:
         self.folder = folder
         self.log = folder / "log"
-        path = os.pathsep.join([str(SOURCE), str(Path(tests.__file__).parents[1])])
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.outbox.worker_process",
-                    url,
-                    str(folder),
-                    str(lease),
-                    str(desk.tenant.id),
-                ],
-                env={**os.environ, "PYTHONPATH": path},
-                stderr=log,
-                stdout=log,
-            )
+        told = (url, str(folder), str(lease), str(desk.tenant.id))
+        self.process = Forked("tests.outbox.worker_process", *told, environment=os.environ, log=self.log)
 
     def told(self, words: str) -> bool:
         """Whether it has told this."""

@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from crm_api.embedded.process import free_port
 from crm_api.kit import clock
 from crm_api.kit.db import Database
 from crm_api.migrate import migrate
+from tests.support.children import Forked
 from tests.support.services import as_service
 from tests.support.settings import SECRET_KEY
 from tests.support.world import STRIPE_SECRET
@@ -42,20 +41,13 @@ class Child:
     name: str
     environment: dict[str, str]
     log: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     wanted: bool = True
     starts: int = 0
 
     def start(self) -> None:
         """Start it."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "crm_api.cli", self.name],
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = Forked("crm_api.cli", self.name, environment=self.environment, log=self.log)
         self.starts += 1
 
     @property
@@ -81,7 +73,7 @@ class Child:
         while self.process.poll() is None:
             assert clock.monotonic() < deadline, f"{self.name} did not end within {seconds} s; see {self.log}"
             await asyncio.sleep(0.02)
-        return int(self.process.returncode)
+        return int(self.process.returncode or 0)
 
 
 @dataclass

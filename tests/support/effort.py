@@ -30,5 +30,5 @@ def some(items: Iterable[T], place: object) -> Iterator[T]:
 
 
 def chosen(place: object) -> bool:
-    """Whether this is one of the places where something costly is tried."""
-    return crc32(str(place).encode()) % _TURNS == 0
+    """Whether this is one of the places where something costly is tried; twice as rare as `some`."""
+    return EFFORT >= 1 or crc32(str(place).encode()) % (2 * _TURNS) == 0

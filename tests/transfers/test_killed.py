@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import tests
 from crm_api.kit import clock
-from tests.support.cluster import SOURCE
+from tests.support.children import Forked
 from tests.support.world import World
 from tests.transfers.conftest import Desk, GiftDesk
 
@@ -24,28 +21,14 @@ ROWS = 400
 
 
 @pytest.fixture
-def worker(world: World, database_url: str, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def worker(world: World, database_url: str, tmp_path: Path) -> Iterator[Callable[[], Forked]]:
     """Starts worker processes for the world's organization, with small chunks."""
-    made: list[subprocess.Popen[bytes]] = []
+    made: list[Forked] = []
 
-    def start() -> subprocess.Popen[bytes]:
-        path = os.pathsep.join([str(SOURCE), str(Path(tests.__file__).parents[1])])
-        with (tmp_path / "worker.log").open("ab") as log:
-            made.append(
-                subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "tests.transfers.worker_process",
-                        database_url,
-                        world.settings.files_url,
-                        str(world.id),
-                    ],
-                    env={**os.environ, "PYTHONPATH": path},
-                    stdout=log,
-                    stderr=log,
-                )
-            )
+    def start() -> Forked:
+        told = (database_url, world.settings.files_url or "", str(world.id))
+        log = tmp_path / "worker.log"
+        made.append(Forked("tests.transfers.worker_process", *told, environment=os.environ, log=log))
         return made[-1]
 
     yield start
@@ -65,7 +48,7 @@ async def _until(
 
 
 async def test_a_killed_import_ends_as_if_nothing_had_happened(
-    desk: Desk, world: World, worker: Callable[[], subprocess.Popen[bytes]]
+    desk: Desk, world: World, worker: Callable[[], Forked]
 ) -> None:
     known = await world.contact(external_ids=[{"system": "old", "id": "7"}], language="en")
     lines = [f"old:{n},Олена,Number{n},p{n % 300}@example.org,uk\n" for n in range(ROWS)]
@@ -99,7 +82,7 @@ async def test_a_killed_import_ends_as_if_nothing_had_happened(
 
 
 async def test_a_killed_import_of_gifts_ends_as_if_nothing_had_happened(
-    gift_desk: GiftDesk, world: World, worker: Callable[[], subprocess.Popen[bytes]]
+    gift_desk: GiftDesk, world: World, worker: Callable[[], Forked]
 ) -> None:
     lines = [f"crm:{n},p{n % 50}@example.org,{n + 1},USD,2020-01-01\n" for n in range(ROWS)]
     file = "external_id,email,amount,currency,gift_date\n" + "".join(lines)
