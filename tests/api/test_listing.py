@@ -172,10 +172,10 @@ async def test_every_list_walks_under_every_sort(planted: Planted) -> None:
         path = planted.url(operation)
         (sorts,) = [one["schema"]["enum"] for one in operation.parameters if one["name"] == "sort"]
         whole = await world.get(path, params={"limit": 200, "include_total": "true"})
-        ids = {row["id"] for row in whole["data"]}
-        assert whole["total"] == len(whole["data"]) == len(ids) > 0, operation
+        ids = {row["id"] for row in await walk(world, path, limit="200")}
+        assert whole["total"] == len(ids) > 0, operation
         for sort in sorts:
-            rows = await walk(world, path, sort=sort, limit="2")
+            rows = await walk(world, path, sort=sort, limit=str(max(2, len(ids) // 20)))
             assert {row["id"] for row in rows} == ids, f"{operation} sort={sort}"
             assert len(rows) == len(ids), f"{operation} sort={sort}"
             if sort.removeprefix("-") in rows[0]:

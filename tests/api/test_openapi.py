@@ -16,6 +16,7 @@ from referencing import Registry, Resource
 from crm_api.api import all_routes
 from crm_api.auth.scopes import SCOPES
 from tests.api.surface import Operation, Planted, component, document, operations, send
+from tests.support.effort import EFFORT
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +34,8 @@ def _nodes(value: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_it_is_valid_openapi() -> None:
     assert document()["openapi"].startswith("3.1")
-    assert list(OpenAPIV31SpecValidator(document()).iter_errors()) == []
+    said = OpenAPIV31SpecValidator(document())  # `make check` has it follow every reference, which takes its time
+    assert list(said.iter_errors() if EFFORT >= 1 else said.schema_validator.iter_errors(document())) == []
 
 
 def test_the_committed_document_is_current() -> None:

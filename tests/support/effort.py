@@ -29,6 +29,11 @@ def some(items: Iterable[T], place: object) -> Iterator[T]:
     return (item for number, item in enumerate(items) if (number + first) % _TURNS == 0)
 
 
+def seeds(few: int) -> range:
+    """Seeds of something costly: so many, five times as many where everything is tried."""
+    return range(1, 1 + (few if EFFORT < 1 else 5 * few))
+
+
 def chosen(place: object) -> bool:
     """Whether this is one of the places where something costly is tried; twice as rare as `some`."""
     return EFFORT >= 1 or crc32(str(place).encode()) % (2 * _TURNS) == 0
