@@ -5,9 +5,10 @@
     python -m benchmarks.scoring --data-dir DIR                   # keeps the loaded database and uses it again
     python -m benchmarks.scoring --lifetimes /tmp/venv/bin/python # an interpreter that has `lifetimes`, for comparison
 
-Writes benchmarks/results/scoring.md. Times are medians of warm rounds as the service role under row-level security.
-"nothing changed": everything is reckoned and compared with what is stored, as on a usual night; "every row written":
-the same when each row differs, as after other rules were put in force.
+Writes benchmarks/results/scoring.md, or scoring-100k.md and the like for another number of gifts. Times are medians
+of warm rounds as the service role under row-level security. "nothing changed": everything is reckoned and compared
+with what is stored, as on a usual night; "every row written": the same when each row differs, as after other rules
+were put in force.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ from benchmarks.stage import Stage, _bare
 from crm_api.kit.db import SYSTEM, Database, Tenant, WriteSession, prepare
 from crm_api.organizations.service import load_tenant
 from crm_api.scoring import modelling, rebuilding, repository, service
-from crm_api.scoring.predictions.giving import fit_all, foresee
+from crm_api.scoring.predictions import bgnbd, gamma_gamma
+from crm_api.scoring.predictions.giving import WEEK, YEAR_WEEKS, fit_all, foresee
+from crm_api.scoring.predictions.statistics import Statistics
 
-RESULT = Path(__file__).parent / "results" / "scoring.md"
+RESULTS = Path(__file__).parent / "results"
 # What somebody would write by hand: RFM of every donor from the gifts, nothing stored.
 BY_HAND = prepare(
     text(
@@ -58,9 +61,16 @@ import numpy as np
 from lifetimes import BetaGeoFitter, GammaGammaFitter
 d = np.load(sys.argv[1])
 start = time.perf_counter()
-b = BetaGeoFitter().fit(d["x"], d["tx"], d["span"])
+def fit(make, *data):  # without a penalty it does not converge on every data set
+    for penalty in (0.0, 0.001, 0.01):
+        try:
+            return make(penalizer_coef=penalty).fit(*data)
+        except Exception as error:
+            said = error
+    raise said
+b = fit(BetaGeoFitter, d["x"], d["tx"], d["span"])
 k = (d["rated"] > 0) & (d["mean"] > 0)
-g = GammaGammaFitter().fit(d["rated"][k], d["mean"][k])
+g = fit(GammaGammaFitter, d["rated"][k], d["mean"][k])
 b.conditional_expected_number_of_purchases_up_to_time(365 / 7, d["x"], d["tx"], d["span"])
 g.conditional_expected_average_profit(d["rated"], d["mean"])
 print(time.perf_counter() - start)
@@ -114,13 +124,31 @@ async def measure(database: Database, tenant: Tenant, rounds: int) -> dict[str, 
         fits = fit_all(known, 2)
         found["fit of the three models"] = time.perf_counter() - start
         start = time.perf_counter()
+        of_two(known)
+        found[TWO] = time.perf_counter() - start
+        start = time.perf_counter()
         foresee(known, fits, 2)
         found["every donor's prediction"] = time.perf_counter() - start
-        arrays = {name: np.asarray(getattr(known, name), dtype=float) for name in ("x", "tx", "span", "rated", "mean")}
+        arrays = {name: np.asarray(getattr(known, name), dtype=float) for name in _ASKED}
     ARRAYS.update(arrays)
     return found
 
 
+TWO = "BG/NBD and Gamma-Gamma: fits and expectations"
+
+
+def of_two(known: Statistics) -> None:
+    """What `lifetimes` is asked for, by ours: two fits and the expectations of everybody."""
+    x, tx, span, rated, mean = (np.asarray(getattr(known, name), dtype=float) for name in _ASKED)
+    weeks = bgnbd.fit(x, tx / WEEK, span / WEEK)
+    money = gamma_gamma.fit(rated, mean / 100)
+    assert weeks.parameters is not None, weeks.reason
+    assert money.parameters is not None, money.reason
+    bgnbd.expected(x, tx / WEEK, span / WEEK, YEAR_WEEKS, weeks.parameters)
+    gamma_gamma.expected_mean(rated, mean / 100, money.parameters)
+
+
+_ASKED = ("x", "tx", "span", "rated", "mean")
 _ANYBODY = prepare(
     text("SELECT contact_id FROM donor_summaries WHERE organization_id = :organization_id AND gift_count > 0 LIMIT 1")
 )
@@ -157,8 +185,8 @@ def written(contacts: int, gifts: int, found: dict[str, float], other: float | N
         *(f"| {name} | {seconds:.3f} | {seconds / base:.2f} |" for name, seconds in found.items()),
     ]
     if other is not None:
-        ours = found["fit of the three models"] + found["every donor's prediction"]
-        lines += ["", f"`lifetimes` needs {other:.2f} s for two of the three models and expectations; we {ours:.2f} s."]
+        lines += ["", f"`lifetimes` needs {other:.2f} s for the two models and expectations, we {found[TWO]:.2f} s: "
+                  f"{found[TWO] / other:.2f} of it (aim: under 0.5)."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
@@ -186,7 +214,8 @@ def main() -> None:
         found = asyncio.run(run())
     other = peer(options.lifetimes) if options.lifetimes else None
     said = written(options.contacts, options.gifts, found, other)
-    RESULT.write_text(said)
+    name = "scoring" if options.gifts == FULL.gifts else f"scoring-{options.gifts // 1000}k"
+    (RESULTS / f"{name}.md").write_text(said)
     print(said)
 
 

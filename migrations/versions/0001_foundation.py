@@ -1002,7 +1002,7 @@ def _gifts() -> None:
         "gifts",
         ["organization_id", "contact_id", "gift_date", "id"],
         unique=False,
-        postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id"],
+        postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id", "channel"],
     )
     op.create_index("ix_gifts__created", "gifts", ["organization_id", "created_at", "id"], unique=False)
     op.create_index(

@@ -76,7 +76,7 @@ async def test_several_hosts_migrate_at_once(empty: str) -> None:
     assert all(host.is_alive() for host in hosts)
     await busy.close()
     for host in hosts:
-        await asyncio.to_thread(host.join, 20)
+        await asyncio.to_thread(host.join, 60)
     assert [host.exitcode for host in hosts] == [0, 0]
     await asyncio.to_thread(migrate.check, empty)
 

@@ -18,7 +18,7 @@ from crm_api.kit.money import exponent
 from crm_api.outbox.service import emit
 from crm_api.scoring import repository
 from crm_api.scoring.facts import ScoringRebuilt
-from crm_api.scoring.fiscal import FISCAL_YEAR_SQL, last_complete_year
+from crm_api.scoring.fiscal import FIRST_YEAR, last_complete_year, year_starts
 from crm_api.scoring.models import KINDS, scoring_models
 from crm_api.scoring.predictions.statistics import Statistics
 
@@ -49,7 +49,7 @@ _DONORS = prepare(
         ),
         years AS (
             SELECT DISTINCT d.contact_id,
-                {FISCAL_YEAR_SQL.format(day="d.gift_date", start="CAST(:fiscal_start AS integer)")} AS fiscal_year
+                {FIRST_YEAR - 1} + width_bucket(d.gift_date, CAST(:year_starts AS date[])) AS fiscal_year
             FROM days d
         ),
         yearly AS (
@@ -98,7 +98,10 @@ _FORGET = prepare(
 async def statistics(session: WriteSession, as_of: date, fiscal_start: int) -> Statistics:
     """What the models are fitted to, as of a day, in one statement."""
     row: Row | None = await session.fetch_row(
-        _DONORS, as_of=as_of, fiscal_start=fiscal_start, last_year=last_complete_year(as_of, fiscal_start)
+        _DONORS,
+        as_of=as_of,
+        year_starts=year_starts(as_of, fiscal_start),
+        last_year=last_complete_year(as_of, fiscal_start),
     )
     assert row is not None  # an aggregate without GROUP BY always gives one row
     return Statistics(**{name: row[name] or [] for name in Statistics.__slots__})

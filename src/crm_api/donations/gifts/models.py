@@ -94,7 +94,7 @@ gifts = tenant_table(
         "contact_id",
         "gift_date",
         "id",
-        postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id"],
+        postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id", "channel"],
     ),
     Index(
         "ix_gifts__timeline",
