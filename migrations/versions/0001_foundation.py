@@ -1172,7 +1172,8 @@ def _messages() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("channel IN ('email')", name=op.f("ck_messages__channel")),
         sa.CheckConstraint(
-            "kind IN ('welcome', 'thank_you', 'payment_failed', 'refund_confirmed', 'receipt', 'card_expiring')",
+            "kind IN ('welcome', 'thank_you', 'payment_failed', 'refund_confirmed', 'receipt', 'card_expiring', "
+            "'plan_payment_missed', 'plan_given_up', 'pledge_overdue')",
             name=op.f("ck_messages__kind"),
         ),
         sa.CheckConstraint(

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _installments()
     _payments()
     _write_offs()
+    _letters()
     for table in ("pledges", "pledge_installments", "pledge_payments"):
         protect(table, "SELECT, INSERT, UPDATE, DELETE")
     protect("pledge_write_offs", "SELECT, INSERT, UPDATE (reason)")
@@ -197,4 +198,23 @@ def _write_offs() -> None:
         ["organization_id", "installment_id"],
         unique=False,
         postgresql_where=sa.text("installment_id IS NOT NULL"),
+    )
+
+
+def _letters() -> None:
+    """A letter about a pledge names it."""
+    op.add_column("messages", sa.Column("pledge_id", sa.Uuid(), nullable=True))
+    op.create_foreign_key(
+        op.f("fk_messages__organization_id_pledge_id"),
+        "messages",
+        "pledges",
+        ["organization_id", "pledge_id"],
+        ["organization_id", "id"],
+    )
+    op.create_index(
+        "ix_messages__pledge",
+        "messages",
+        ["organization_id", "pledge_id"],
+        unique=False,
+        postgresql_where=sa.text("pledge_id IS NOT NULL"),
     )

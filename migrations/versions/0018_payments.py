@@ -175,8 +175,9 @@ def _reconciliation_items() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("ref", sa.Text(collation="C"), nullable=False),
         sa.Column("gift_id", sa.Uuid(), nullable=True),
+        sa.Column("plan_id", sa.Uuid(), nullable=True),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("provider_status", sa.Text(), nullable=True),
         sa.Column("provider_amount", sa.BigInteger(), nullable=True),
         sa.Column("provider_refunded", sa.BigInteger(), nullable=True),
@@ -188,13 +189,19 @@ def _reconciliation_items() -> None:
         sa.Column("resolved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('missing_here', 'missing_there', 'amount_differs', 'status_differs', 'refunded_differs', 'fee_differs', 'listed')",
+            "kind IN ('missing_here', 'missing_there', 'amount_differs', 'status_differs', 'refunded_differs', 'fee_differs', "
+            "'plan_missing_here', 'plan_differs', 'listed')",
             name=op.f("ck_reconciliation_items__kind"),
         ),
         sa.ForeignKeyConstraint(
             ["organization_id", "gift_id"],
             ["gifts.organization_id", "gifts.id"],
             name=op.f("fk_reconciliation_items__organization_id_gift_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "plan_id"],
+            ["recurring_plans.organization_id", "recurring_plans.id"],
+            name=op.f("fk_reconciliation_items__organization_id_plan_id"),
         ),
         sa.ForeignKeyConstraint(
             ["organization_id", "reconciliation_id"],
@@ -219,6 +226,13 @@ def _reconciliation_items() -> None:
         ["organization_id", "gift_id"],
         unique=False,
         postgresql_where=sa.text("gift_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_reconciliation_items__plan",
+        "reconciliation_items",
+        ["organization_id", "plan_id"],
+        unique=False,
+        postgresql_where=sa.text("plan_id IS NOT NULL"),
     )
     op.create_index(
         "ix_reconciliation_items__kind",

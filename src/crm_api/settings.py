@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     file_link_seconds: int = Field(300, ge=10, le=86_400)
     """How long a link to a file's content works."""
     retry_url: str = ""
-    """Where a donor whose payment failed can try again; ``{gift_id}`` and ``{campaign}`` are filled in."""
+    """Where a donor whose payment failed can try again, pay a pledge or begin a regular gift anew. ``{gift_id}``,
+    ``{plan_id}``, ``{pledge_id}`` and ``{campaign}`` are filled in, empty where a letter has none. A letter without any
+    of the ids that the address asks for has no link."""
     job_lease_seconds: float = 30.0
     job_retry_base_seconds: float = 1.0
     job_concurrency: int = 4

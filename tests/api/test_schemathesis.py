@@ -26,7 +26,6 @@ from pydantic import TypeAdapter
 from requests.adapters import HTTPAdapter
 from schemathesis.engine import events, from_schema
 from schemathesis.python import asgi
-from schemathesis.transport.serialization import Binary
 
 from crm_api.contacts.consents.policy import PURPOSES
 from crm_api.contacts.parts import BirthDate, clean_email, clean_phone
@@ -157,11 +156,14 @@ def _obey_of_transfers(operation: str, body: dict[str, Any]) -> None:
     if operation == "documents_create":
         body["file"] = "Notes"  # the content is what its name says
     elif operation in {"imports_create", "imports_update"}:
-        if isinstance(body.get("file"), Binary):
-            body["file"] = body["file"].data.decode("latin-1")  # bytes are no string, and the form is judged once more
+        if "file" in body:
+            body["file"] = "given_name,city\nOlena,Kyiv\n"  # a table; bytes are no string, and the form is judged again
         for options in (body, body.get("options")):
-            if isinstance(options, dict) and "mapping" in options:
-                options["mapping"] = {}  # columns are the file's
+            if isinstance(options, dict):
+                for name in ("mapping", "preset", "encoding", "delimiter", "sheet"):
+                    options.pop(name, None)  # columns, and all of the form, are the file's
+                for name in ("default_currency", "create_contacts", "receipts"):
+                    options.pop(name, None)  # of files of gifts
     elif operation == "exports_create":
         body |= {
             "filter": {},
@@ -270,6 +272,22 @@ def _obey_of_gifts(operation: str, body: dict[str, Any]) -> None:
         body["file"] = "date,source_currency,target_currency,rate\n2026-11-22,EUR,USD,1.15\n"
 
 
+def _obey_of_scores(operation: str, body: dict[str, Any]) -> None:
+    """What bodies of scores and levels have to obey: the organization's currency, thresholds in order, shares."""
+    if operation.startswith("giving_levels_"):
+        body |= {"program": str(uuid4()), "name": "Gold", "min_amount": {"amount": 5, "currency": "USD"}}
+    elif operation.startswith("donor_status_rules_"):
+        body |= {"lapsing_after_days": 365, "lapsed_after_days": 730, "lost_after_days": 1095, "new_within_days": 365}
+        if body.get("major_gift_threshold"):
+            body["major_gift_threshold"]["currency"] = "USD"
+    elif operation == "rfm_settings_replace":
+        body["names"] = None  # each of the 125 cells once
+        for name, four in (body.get("cut_points") or {}).items():
+            body["cut_points"][name] = sorted(four)
+    elif operation == "ltv_settings_replace":
+        body |= {"margin": "0.5", "discount_rate": "0.1", "churn": "0.5", "service_cost_per_year": None, "bands": None}
+
+
 def _obey_body(operation: str, body: dict[str, Any]) -> None:
     for name in ("expires_at", "received_at", "refunded_at", "now", "ends_on"):
         if name in body:
@@ -280,6 +298,7 @@ def _obey_body(operation: str, body: dict[str, Any]) -> None:
     _obey_of_payments(operation, body)
     _obey_of_promises(operation, body)
     _obey_of_books(operation, body)
+    _obey_of_scores(operation, body)
     if operation == "api_keys_create":
         body |= {"kind": "secret", "scopes": ["contacts:read"]}
     elif operation == "exchange_rates_create":
@@ -292,6 +311,8 @@ def _obey_body(operation: str, body: dict[str, Any]) -> None:
         body.pop("credentials", None)
     elif operation == "deals_create":
         body.pop("stage_id", None)  # of that pipeline
+    elif operation == "members_update":
+        body.pop("sees_all", None)  # an owner always does
     for stage in [body, *(body.get("stages") or [])] if operation.startswith("pipeline") else []:
         if isinstance(stage, dict) and "outcome" in stage:
             stage["outcome"] = "open"
@@ -319,6 +340,10 @@ def obey(case: Any) -> None:
         _obey_consent(query)
     for name in {"as_of", "from", "to"} & query.keys():
         query[name] = "2026-11-22"
+    if operation == "reports_rfm_migration" and "from" in query:
+        query["from"] = "2025-11-22"  # before the other day
+    if "year" in query:
+        query["year"] = "2025"  # not after the other day
     for name in query:
         if name.endswith("[in]") and isinstance(query[name], list):
             query[name] = [str(one).replace(",", "") or "0" for one in query[name]]
@@ -469,16 +494,14 @@ def _config(world: World, phases: dict[str, bool]) -> Any:
     )  # fmt: skip
 
 
-_BY_RULES = (
-    "/v1/contacts/search", "/v1/donations/search", "/v1/donations/{donation_id}/premiums", "/v1/giving-levels", "/v1/imports",
-    "/v1/ltv/", "/v1/reports/", "/v1/scoring/", "/v1/segments", "/v1/members/",
-)  # fmt: skip
+_BY_RULES = {
+    "POST /v1/contacts/search", "POST /v1/donations/search", "POST /v1/segments", "PATCH /v1/segments/{segment_id}",
+    "POST /v1/segments/preview", "POST /v1/ltv/calculate", "POST /v1/reports/{report}/runs",
+    "GET /v1/reports/giving-levels/donors", "POST /v1/donations/{donation_id}/premiums",
+}  # fmt: skip
 """Where what fits together is said by rules of this API, which JSON Schema cannot say: trees over the fields catalogue,
-one method's inputs, thresholds in order, one currency. Their own tests say what is taken."""
-
-
-def _by_rules(label: str) -> bool:
-    return label.partition(" ")[2].startswith(_BY_RULES)
+one method's inputs, one report's parameters, a program that is there, what is left of a gift. Their own tests say what is
+taken."""
 
 
 class Report:
@@ -501,7 +524,7 @@ class Report:
                     if node.failure_info is not None:
                         failure = node.failure_info.failure
                         key = (event.phase.name, node.name, event.recorder.label)
-                        if node.name == "positive_data_acceptance" and _by_rules(event.recorder.label):
+                        if node.name == "positive_data_acceptance" and failure.operation in _BY_RULES:
                             continue
                         said = f"{failure.title}\n{failure.message}\n{node.failure_info.code_sample}"
                         self.failures.setdefault(key, said[:1500])

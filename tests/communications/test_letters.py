@@ -89,7 +89,13 @@ async def test_every_letter_is_valid_and_complete(kind: str, language: str) -> N
         assert "{%" not in part
         assert "[[" not in part
         assert "==" not in part
-    reference = {"receipt": "2025-000042", "card_expiring": "444403******1902"}.get(kind, "A1B2C3")
+    reference = {
+        "receipt": "2025-000042",
+        "card_expiring": "444403******1902",
+        "plan_payment_missed": format_date(date(2025, 5, 12), language),
+        "plan_given_up": format_money(Money(125050, "UAH"), language),
+        "pledge_overdue": format_date(date(2025, 5, 11), language),
+    }.get(kind, "A1B2C3")
     for shown in (reference, "Example Charity", "hello@charity.example", "https://charity.example", "1 Example Street"):
         assert shown in letter.text
         assert shown in letter.html

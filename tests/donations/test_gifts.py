@@ -121,7 +121,9 @@ async def test_the_right_amount_is_an_adjustment(world: World) -> None:
     ]  # fmt: skip
     same = await world.post(f"{path}/adjustments", {"amount": usd(900)})
     assert same["version"] == less["version"]
-    await world.post(f"{path}/refunds", {"amount": usd(400)})
+    await world.post(f"{path}/refunds", {"amount": usd(400), "reason": "duplicate"})
+    assert ("refund", 400, "duplicate") in await entries(world, gift["id"])
+    await world.post(f"{path}/refunds", {"reason": "Because Ivan asked"}, expect=422)
     problem = await world.post(f"{path}/adjustments", {"amount": usd(399)}, expect=422)
     assert problem["errors"][0]["code"] == "below_refunded"
     whole = await world.post(f"{path}/adjustments", {"amount": usd(400)})

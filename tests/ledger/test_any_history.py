@@ -28,6 +28,7 @@ from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, prepare
 from crm_api.kit.problems import Conflict
 from tests.ledger.evidence import MOST, START, histories, plain
+from tests.ledger.paying import pay
 from tests.support.world import World
 
 _GIFTS = prepare(
@@ -237,3 +238,30 @@ async def test_closing_waits_for_whoever_posts(world: World) -> None:
     assert await standing(session, START.date()) == closed
     assert sum((await standing(session)).values()) == 0
     assert (await standing(session))["received:bank_transfer", "USD"] == 1200
+
+
+async def test_many_at_once_are_posted_as_each_alone(world: World) -> None:
+    """Gifts in pairs alike, one of each pair posted by a replay of its evidence, the other in one statement with all of
+    them: every journal is the same, down to a fee of one minor unit, also of a gift of one."""
+    currencies = ("USD", "JPY", "KWD")
+    alone: list[UUID] = []
+    together: list[UUID] = []
+    for number in range(60):
+        amount, fee = (1, 1) if number % 5 == 0 else (1000 + number, number % 3)
+        day, currency = START + timedelta(days=number % 7), currencies[number % 3]
+        for name, made in (("alone", alone), ("together", together)):
+            made.append(UUID(await pay(world, f"pi_{name}{number}", amount, fee, currency=currency, at=day)))
+    async with world.database.write(world.tenant) as session:
+        assert await posting.post_gifts(session, alone) == 60 + sum(1 for n in range(60) if n % 5 == 0 or n % 3)
+    async with world.database.write(world.tenant) as session:
+        assert await posting.post_next(session, most=200) == (60, None)
+    members = (
+        "kind", "revision", "line", "journal_date", "movement_date", "debit", "credit", "amount", "currency", "fund_id",
+    )  # fmt: skip
+    found: dict[UUID, list[tuple[Any, ...]]] = {gift_id: [] for gift_id in (*alone, *together)}
+    async with world.database.write(world.tenant) as session:
+        for row in await session.fetch(_JOURNALS):
+            found[row["gift_id"]].append(tuple(row[name] for name in members))
+    for one, other in zip(alone, together, strict=True):
+        assert sorted(found[one]) == sorted(found[other])
+        assert found[one]

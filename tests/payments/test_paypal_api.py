@@ -176,6 +176,58 @@ async def test_a_page_for_a_payment(outside: FakePlatform) -> None:
         await checkout_of(outside)
 
 
+async def test_a_regular_gift_begins_on_a_page(paypal: tuple[World, str], outside: FakePlatform) -> None:
+    """The first charge is the checkout's gift; each later one, which carries the same mark, is a gift of its own."""
+    world, _ = paypal
+    await world.post("/v1/campaigns", {"code": "winter", "name": "Winter"})
+    body = {
+        "provider": "paypal", "amount": {"amount": 2550, "currency": "EUR"}, "every": "month", "campaign_code": "winter",
+        "donor": {"email": "ada@example.org", "name": "Ada Byron"}, "success_url": "https://fund.example/thanks",
+        "cancel_url": "https://fund.example/again",
+    }  # fmt: skip
+    page = await world.post("/v1/donations/checkout", body)
+    assert page["url"].startswith("https://www.sandbox.paypal.com/webapps/billing/subscriptions?ba=I-")
+    path = f"/v1/billing/subscriptions/{page['url'].partition('ba=')[2]}"
+    made = outside.objects[path]
+    assert made["custom_id"] == f"crm-plan.{page['id']},campaign.winter"
+    terms = outside.objects[f"/v1/billing/plans/{made['plan_id']}"]
+    (cycle,) = terms["billing_cycles"]
+    assert cycle["pricing_scheme"] == {"fixed_price": {"currency_code": "EUR", "value": "25.50"}}
+    assert (cycle["frequency"]["interval_unit"], cycle["total_cycles"]) == ("MONTH", 0)
+    subscriber = {
+        "email_address": "ada@example.org",
+        "name": {"given_name": "Ada", "surname": "Byron"},
+        "payer_id": "PP1",
+    }
+    for number in (1, 2):
+        counted = {"tenure_type": "REGULAR", "sequence": 1, "cycles_completed": number}
+        made |= {"status": "ACTIVE", "subscriber": subscriber, "billing_info": {"cycle_executions": [counted]}}
+        made["plan"] = {"billing_cycles": terms["billing_cycles"]}
+        amount = {"total": "25.50", "currency": "EUR"}
+        more = {"custom": made["custom_id"], "billing_agreement_id": made["id"], "amount": amount}
+        sale = sample("PAYMENT.SALE.COMPLETED", id=f"SALE{number}00000", **more)
+        await send(paypal, {**sale, "id": f"WH-SALE-{number}"})
+    found = (await world.get("/v1/donations", params={"sort": "id"}))["data"]
+    assert [one["status"] for one in found] == ["succeeded", "succeeded"]
+    (first,) = [one for one in found if one["id"] == page["donation_id"]]
+    (later,) = [one for one in found if one is not first]
+    assert (first["provider_payment_id"], later["provider_payment_id"]) == ("SALE100000", "SALE200000")
+    (plan,) = (await world.get("/v1/recurring-plans"))["data"]
+    assert (plan["status"], plan["frequency_unit"], plan["amount"]["amount"]) == ("active", "month", 2550)
+    for name in ("contact_id", "campaign_id", "recurring_plan_id"):
+        assert first[name] == later[name] is not None, name
+    shown = await world.get(f"/v1/donations/checkouts/{page['id']}") if False else page
+    shown = await world.get(f"/v1/donations/checkouts/{page['id']}")
+    assert (shown["every"], shown["status"]) == ("month", "succeeded")
+    assert [one["kind"] for one in (await world.get("/v1/messages", params={"sort": "id"}))["data"]].count(
+        "welcome"
+    ) == 1
+    again = await world.post("/v1/donations/checkout", {**body, "every": "year"})
+    assert again["id"] != page["id"]
+    products = [target for method, target, _, _ in outside.asked if target == "/v1/catalogs/products"]
+    assert len(products) == 1, "one product for all, asked for once"
+
+
 @pytest.mark.parametrize("ref", ["", "x/../y", "order:", "order:5O/../1", "uuid:5O19", "9X?y=1"])
 async def test_other_refs_are_not_asked_for(ref: str, outside: FakePlatform) -> None:
     async with http.client("paypal") as client:

@@ -234,6 +234,73 @@ async def test_what_cannot_be_asked(books: World, stripe: FakeStripe) -> None:
     assert "not_readable" in failed["reason"]
 
 
+def subscription(seed: str, **changes: Any) -> dict[str, Any]:
+    """A subscription as it is at Stripe."""
+    event = stripe_event("customer.subscription.created", seed=seed, start=MADE - timedelta(days=40))
+    found: dict[str, Any] = {**event["data"]["object"], **changes}
+    return found
+
+
+async def plans_of(world: World) -> dict[str, Any]:
+    """Our plans by the provider's id."""
+    return {one["provider_plan_id"]: one for one in (await world.get("/v1/recurring-plans"))["data"]}
+
+
+async def test_plans_are_brought_to_where_they_stand(books: World, stripe: FakeStripe) -> None:
+    """Every event after the first was lost: a plan was canceled, another paused, a third raised, a fourth begun."""
+    stripe.page_size = 2
+    stripe.now = clock.utc_now().replace(microsecond=0)
+    ended = MADE - timedelta(days=3)
+    names = ("same", "canceled", "paused", "raised", "begun", "never")
+    refs = {name: str(subscription(name)["id"]) for name in names}
+    for name in names[:4]:
+        event = stripe_event("customer.subscription.created", seed=name, start=MADE - timedelta(days=40))
+        await books.stripe_sends(event)
+    await books.drain()
+    before = await plans_of(books)
+    assert {one["status"] for one in before.values()} == {"active"}
+    more = subscription("raised")
+    price = more["items"]["data"][0]["price"]
+    price["unit_amount"] *= 2
+    over = {"status": "canceled", "ended_at": int(ended.timestamp()), "canceled_at": int(ended.timestamp())}
+    stripe.knows(
+        subscription("same"), subscription("canceled", **over), more, subscription("begun"),
+        subscription("paused", pause_collection={"behavior": "void", "resumes_at": None}),
+        subscription("never", **over),
+    )  # fmt: skip
+
+    report = await reconcile(books)
+    assert (report["totals"]["plan_differs"], report["totals"]["plan_missing_here"]) == (3, 1)
+    assert await plans_of(books) == before, "a report changes nothing"
+    (one,) = [one for one in await items(books, report) if one["provider_payment_id"] == refs["canceled"]]
+    assert (one["provider"]["status"], one["ours"]["status"]) == ("canceled", "active")
+    assert (one["recurring_plan_id"], one["donation_id"]) == (before[refs["canceled"]]["id"], None)
+
+    applied = await reconcile(books, apply=True)
+    totals = applied["totals"]
+    assert (totals["resolved"], totals["plan_differs"], totals["plan_missing_here"]) == (4, 0, 0)
+    after = await plans_of(books)
+    assert {name: after[refs[name]]["status"] for name in names[:5]} == {
+        "same": "active", "canceled": "canceled", "paused": "paused", "raised": "active", "begun": "active",
+    }  # fmt: skip
+    assert refs["never"] not in after
+    assert after[refs["canceled"]]["ended_at"].startswith(ended.isoformat()[:19])
+    assert after[refs["raised"]]["amount"]["amount"] == 2 * before[refs["raised"]]["amount"]["amount"]
+    assert after[refs["same"]] == before[refs["same"]]
+
+    # What was under way all the time changes nothing: the list was asked later.
+    late = stripe_event("customer.subscription.updated", seed="paused", start=MADE - timedelta(days=40), after=60)
+    await books.stripe_sends(late)
+    await books.drain()
+    assert (await plans_of(books))[refs["paused"]]["status"] == "paused"
+    again = await reconcile(books, apply=True)
+    assert await items(books, again) == []
+
+    stripe.forbidden.add("/v1/subscriptions")
+    refused = await reconcile(books)
+    assert "only payments were compared" in refused["reason"]
+
+
 @pytest.fixture
 async def bank() -> AsyncIterator[FakeGateway]:
     async with fake_gateway() as found:

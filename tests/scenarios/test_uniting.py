@@ -71,6 +71,56 @@ async def test_a_word_of_stripe_s_own_unites_what_a_guess_would_not(world: World
     assert contact["addresses"][0]["city"] == "Kyiv"
 
 
+async def test_what_hangs_on_a_gift_goes_to_the_one_that_stays(world: World) -> None:
+    """Split, credits, match, tribute and premium of the charge's gift, whose amount was another; what the invoice's
+    gift has itself stays as it is."""
+    story = {event["type"]: event for event in subscription("hangs")}
+    at = int(START.timestamp()) + 3 * HOUR
+    intent = story["payment_intent.succeeded"]
+    intent["created"] = at
+    intent["data"]["object"] |= {"amount": 1001, "amount_received": 1001, "latest_charge": None}
+    await send(world, story["invoice.paid"], intent)
+    heir, stays = sorted(await gifts(world), key=lambda gift: gift["provider_payment_id"], reverse=True)
+    funds = [(await world.post("/v1/funds", {"code": code, "name": code}))["id"] for code in ("a", "b", "c")]
+    friend, firm = [(await world.contact(given_name=name, emails=[]))["id"] for name in ("Іван", "ТОВ")]
+    path, other = f"/v1/donations/{heir['id']}", f"/v1/donations/{stays['id']}"
+    weights = zip(funds, (500, 500, 1), strict=True)
+    parts = [{"fund_id": fund, "amount": {"amount": amount, "currency": "USD"}} for fund, amount in weights]
+    await world.call("PATCH", path, expect=200, json={"allocations": parts})
+    for one in (path, other):
+        await world.post(f"{one}/soft-credits", {"contact_id": friend, "type": "solicitor"})
+    await world.post(f"{path}/soft-credits", {"contact_id": firm, "type": "employer"})
+    match = await world.post(f"{path}/matching-gifts", {"company_contact_id": firm, "status": "submitted"})
+    tribute = {"type": "memorial", "honoree_name": "Марія", "notify": [{"contact_id": friend}]}
+    await world.post(f"{path}/tributes", tribute)
+    worth = {"name": "Книга", "fair_market_value": {"amount": 300, "currency": "USD"}}
+    await world.post(f"{path}/premiums", worth)
+    await world.drain()
+
+    await send(world, story["invoice_payment.paid"])
+    (gift,) = await gifts(world)
+    assert (gift["id"], gift["amount"]["amount"], gift["is_split"]) == (stays["id"], AMOUNT, True)
+    shares = {one["fund_id"]: one["amount"]["amount"] for one in (await world.get(other))["allocations"]}
+    assert sum(shares.values()) == AMOUNT
+    assert [shares[fund] for fund in funds] == [4995, 4995, 10]
+    assert len((await world.get(f"{other}/tributes"))["data"]) == 1
+    assert (await world.get(f"{other}/premiums"))["data"][0]["total_value"]["amount"] == 300
+    credits = (await world.get(f"{other}/soft-credits"))["data"]
+    assert sorted(one["contact_id"] for one in credits) == sorted([friend, firm])
+    assert (await world.get(f"/v1/matching-gifts/{match['id']}"))["donation_id"] == stays["id"]
+    assert len((await world.get(f"{path}/soft-credits"))["data"]) == 1, "the credit that both had is not doubled"
+    for kind in ("tributes", "premiums"):
+        assert (await world.get(f"{path}/{kind}"))["data"] == []
+    retired = await world.get(path)
+    assert (retired["status"], retired["is_split"], retired["allocations"]) == ("canceled", False, [])
+    audit = (await world.get("/v1/audit-events", params={"action": "donation.inherited"}))["data"]
+    assert [one["resource_id"] for one in audit] == [stays["id"]]
+    books = (await world.get("/v1/ledger/trial-balance"))["accounts"]
+    income = {one["account"]: -int(one["balance"]) for one in books if int(one["balance"])}
+    income = {account: amount for account, amount in income.items() if account.startswith("income:")}
+    assert income == {f"income:{fund}": shares[fund] for fund in funds}
+
+
 def _alike(seed: str, kind: str, number: str) -> Event:
     """An event of one of several payments of one customer, one amount and one hour."""
     found = ids(seed)

@@ -112,6 +112,11 @@ async def test_the_published_fit_of_weeks_comes_out_of_purchases(world: World) -
     assert (fit["sample_size"], fit["as_of"]) == (2_357, "1997-09-30")
     assert fit["log_likelihood"] == pytest.approx(-9582.429, abs=0.01)
     assert fit["parameters"] == pytest.approx({"r": 0.2426, "alpha": 4.4137, "a": 0.7930, "b": 2.4262}, abs=1e-3)
+    (fit,) = (await world.get("/v1/scoring/models", params={"kind": "gamma_gamma", "is_current": "false"}))["data"]
+    assert (fit["sample_size"], fit["reason"]) == (946, None), (
+        "customers with a repeat purchase; its mean, not the first"
+    )
+    assert fit["parameters"] == pytest.approx({"p": 6.2499, "q": 3.7443, "v": 15.4472}, rel=1e-3)
     assert await world.database.read(world.tenant).fetch_val(_COUNT) == 0, "a look back leaves today's alone"
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from tests.support.stripe_events import START, stripe_event
 
 API_KEY = "sk_test_of_the_tests"
-_FOLDERS = {"payment_intents": "pi", "charges": "ch", "invoices": "in", "checkout/sessions": "cs"}
+_FOLDERS = {"payment_intents": "pi", "charges": "ch", "invoices": "in", "checkout/sessions": "cs", "payouts": "po"}
 
 
 @dataclass
@@ -26,12 +26,16 @@ class FakeStripe:
 
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     invoice_payments: list[dict[str, Any]] = field(default_factory=list)
+    payout_transactions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By payout, newest first; each with the id of its source."""
     trouble: list[int] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     pages: dict[str, tuple[dict[str, str], dict[str, Any]]] = field(default_factory=dict)
     """What was sent with each idempotency key, and the session that it made."""
     refusal: str = ""
     """The code of a final no to the next session."""
+    forbidden: set[str] = field(default_factory=set)
+    """Paths that the key may not read."""
     any_key: bool = False
     """Whether every key opens the account."""
     page_size: int = 100
@@ -79,6 +83,37 @@ class FakeStripe:
         size = min(int(query["limit"]), self.page_size)
         return {"object": "list", "data": found[:size], "has_more": len(found) > size}
 
+    def subscriptions(self, query: dict[str, str]) -> dict[str, Any]:
+        """A page of subscriptions, newest first; canceled ones only where they are asked for."""
+        found = [one for one in self.objects.values() if one.get("object") == "subscription"]
+        if query.get("status") != "all":
+            found = [one for one in found if one["status"] != "canceled"]
+        found = sorted(found, key=lambda one: (-one["created"], one["id"]))
+        if (after := query.get("starting_after")) is not None:
+            found = found[[one["id"] for one in found].index(after) + 1 :]
+        size = min(int(query["limit"]), self.page_size)
+        return {"object": "list", "data": found[:size], "has_more": len(found) > size}
+
+    def payouts(self, query: dict[str, str]) -> dict[str, Any]:
+        """Payouts made in a time, newest first."""
+        since, until = int(query["created[gte]"]), int(query["created[lt]"])
+        found = [one for one in self.objects.values() if one.get("object") == "payout"]
+        found = sorted((one for one in found if since <= one["created"] < until), key=lambda one: -one["created"])
+        return {"object": "list", "data": found[: int(query["limit"])], "has_more": len(found) > int(query["limit"])}
+
+    def balance_transactions(self, query: dict[str, str]) -> tuple[int, Any]:
+        """A page of what is in an automatic payout; Stripe does not know it of others. Sources as asked for: their ids,
+        or whole."""
+        if not self.objects.get(query["payout"], {}).get("automatic"):
+            return 400, {"error": {"type": "invalid_request_error"}}
+        found = self.payout_transactions.get(query["payout"], [])
+        if (after := query.get("starting_after")) is not None:
+            found = found[[one["id"] for one in found].index(after) + 1 :]
+        size = min(int(query["limit"]), self.page_size)
+        page = [one | {"source": self.objects.get(one["source"], one["source"])} for one in found[:size]]
+        whole = query.get("expand[]") == "data.source"
+        return 200, {"object": "list", "data": page if whole else found[:size], "has_more": len(found) > size}
+
     def answer(self, target: str, headers: dict[str, str], fields: dict[str, str] | None = None) -> tuple[int, Any]:
         """Status and body for one request; `fields` of one that posts."""
         parts = urlsplit(target)
@@ -91,6 +126,14 @@ class FakeStripe:
             return self.open_session(headers["idempotency-key"], fields)
         if parts.path == "/v1/charges":
             return 200, self.charges(dict(parse_qsl(parts.query)))
+        if parts.path in self.forbidden:
+            return 403, {"error": {"type": "invalid_request_error", "code": "more_permissions_required"}}
+        if parts.path == "/v1/subscriptions":
+            return 200, self.subscriptions(dict(parse_qsl(parts.query)))
+        if parts.path == "/v1/payouts":
+            return 200, self.payouts(dict(parse_qsl(parts.query)))
+        if parts.path == "/v1/balance_transactions":
+            return self.balance_transactions(dict(parse_qsl(parts.query)))
         if parts.path in {"/v1/disputes", "/v1/refunds"}:
             wanted, kind = parse_qs(parts.query)["charge"], parts.path[4:-1]
             found = [one for one in self.objects.values() if one.get("object") == kind and one["charge"] in wanted]

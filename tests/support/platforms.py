@@ -165,10 +165,31 @@ class FakePlatform:
             return 200, {"transaction_details": rows[(page - 1) * size : page * size], "total_pages": pages}
         if method == "POST" and path == "/v2/checkout/orders":
             return self._order(json.loads(body), headers["paypal-request-id"])
+        if method == "POST" and path in {"/v1/catalogs/products", "/v1/billing/plans", "/v1/billing/subscriptions"}:
+            return self._subscription(path, json.loads(body), headers["paypal-request-id"])
         if method == "POST" and path.endswith("/capture"):
             return self._captured(path.removesuffix("/capture"))
         found = self.objects.get(path)
         return (200, found) if found else (404, {"name": "RESOURCE_NOT_FOUND"})
+
+    def _subscription(self, path: str, said: dict[str, Any], request_id: str) -> tuple[int, Any]:
+        """What a subscription is made of; the same for the same request."""
+        if path == "/v1/catalogs/products":
+            if f"{path}/{said['id']}" in self.objects:
+                issue = {"issue": "DUPLICATE_RESOURCE_IDENTIFIER"}
+                return 422, {"name": "UNPROCESSABLE_ENTITY", "details": [issue]}
+            name = said["id"]
+        elif path == "/v1/billing/plans":
+            if f"/v1/catalogs/products/{said['product_id']}" not in self.objects:
+                return 404, {"name": "RESOURCE_NOT_FOUND"}
+            name = f"P-{request_id.replace('-', '')[-14:].upper()}"
+        elif f"/v1/billing/plans/{said['plan_id']}" not in self.objects:
+            return 404, {"name": "RESOURCE_NOT_FOUND"}
+        else:
+            name = f"I-{request_id.replace('-', '')[-14:].upper()}"
+        links = [{"rel": "approve", "href": f"https://www.sandbox.paypal.com/webapps/billing/subscriptions?ba={name}"}]
+        made = {"status": "APPROVAL_PENDING", **said, "id": name, "links": links}
+        return 201, self.objects.setdefault(f"{path}/{name}", made)
 
     def _order(self, said: dict[str, Any], request_id: str) -> tuple[int, Any]:
         (unit,) = said["purchase_units"]

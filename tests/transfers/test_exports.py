@@ -202,3 +202,64 @@ def test_no_cell_is_a_formula_and_every_cell_comes_back(text: str) -> None:
     for part in re.split("[;\t\r\n]", written)[1:]:  # where a semicolon separates, our quotation marks hold nothing
         assert part[:1] not in tuple("=+-@＝＋－＠")
     assert unguard(written) == text
+
+
+async def test_the_members_of_a_segment_are_a_file_now_and_as_they_were(world: World) -> None:
+    start = datetime(2026, 11, 22, 9, tzinfo=UTC)
+    await world.set_clock(start)
+    olena = await world.contact(phones=[{"number": "+380501234567"}], addresses=[{"city": "Kyiv", "country": "UA"}])
+    nino = await world.contact(given_name="=1+1", family_name="Beridze", tags=["board"], emails=[])
+    await world.contact(given_name="Never", family_name="There", emails=[])
+    listed = await world.post("/v1/segments", {"name": "Guests"})
+    path = f"/v1/segments/{listed['id']}/members"
+    await world.post(path, {"contact_ids": [olena["id"], nino["id"]]}, expect=200)
+    await world.set_clock(start + timedelta(days=1))
+    await world.post(f"{path}/remove", {"contact_ids": [olena["id"]]}, expect=200)
+
+    async def file(form: str = "csv", **wanted: Any) -> dict[str, Any]:
+        return await export(world, resource="segment-members", format=form, **wanted)
+
+    now = {"segment_id": listed["id"]}
+    (row,) = await table(world, await file(filter=now))
+    assert (row["id"], row["given_name"], row["tags"], row["entered_at"]) == (
+        nino["id"],
+        "'=1+1",
+        "board",
+        "2026-11-22T09:00:00Z",
+    )
+    then = {**now, "as_of": "2026-11-22T12:00:00Z"}
+    found = await file("jsonl", filter=then, columns=["id", "entered_at", "phone"])
+    lines = [json.loads(line) for line in (await content(world, found)).decode().splitlines()]
+    page = await world.get(path, params={"as_of": then["as_of"]})
+    assert {one["id"]: one["entered_at"] for one in lines} == {
+        one["contact_id"]: one["entered_at"] for one in page["data"]
+    }
+    assert [one["id"] for one in lines] == [olena["id"], nino["id"]]
+    assert (found["rows"], lines[0]["phone"]) == (2, "+380501234567")
+    found = await file("xlsx", filter={**then, "city": "Kyiv"}, columns=["given_name", "entered_at"])
+    sheet = openpyxl.load_workbook(io.BytesIO(await content(world, found))).active
+    assert [[cell.value for cell in line] for line in sheet.iter_rows()] == [
+        ["given_name", "entered_at"],
+        ["Олена", "2026-11-22T09:00:00Z"],
+    ]
+    assert (await file(filter={**now, "as_of": "2026-11-22T08:00:00Z"}))["rows"] == 0, "nobody was in it yet"
+
+
+async def test_a_segment_is_exported_by_whoever_may_read_it_and_its_contacts(world: World) -> None:
+    listed = await world.post("/v1/segments", {"name": "Guests"})
+    wanted: dict[str, Any] = {"resource": "segment-members", "filter": {"segment_id": listed["id"]}}
+    scopes = ["contacts:read", "exports:read", "exports:write"]
+    for missing, held in (("segments:read", "contacts:read"), ("contacts:read", "segments:read")):
+        given = [*scopes[1:], held]
+        key = (await world.post("/v1/api-keys", {"name": held, "scopes": given}))["key"]
+        denied = await world.post("/v1/exports", wanted, expect=403, headers={"Authorization": f"Bearer {key}"})
+        assert denied["scope"] == missing
+    for filters, pointer in (
+        ({}, "/filter/segment_id"),
+        ({"segment_id": "guests"}, "/filter/segment_id"),
+        ({"segment_id": "01890000-0000-7000-8000-000000000000"}, "/filter/segment_id"),
+        ({**wanted["filter"], "as_of": "yesterday"}, "/filter/as_of"),
+        ({**wanted["filter"], "no_such": "x"}, "/filter/no_such"),
+    ):
+        problem = await world.post("/v1/exports", {**wanted, "filter": filters}, expect=422)
+        assert [error["pointer"] for error in problem["errors"]] == [pointer], filters

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from crm_api.communications.deliveries import plans, receipts, service
+from crm_api.communications.deliveries import plans, promises, receipts, service
 from crm_api.communications.facts import LetterQueued
 from crm_api.contacts.privacy.facts import ContactErased
 from crm_api.donations.gifts.facts import GiftChanged, GiftRecorded
+from crm_api.donations.pledges.facts import PledgeOverdue
 from crm_api.donations.receipts.facts import ReceiptReady
-from crm_api.donations.recurring.facts import CardExpiring, PlanChargeFailed
+from crm_api.donations.recurring.facts import CardExpiring, PlanChargeFailed, PlanGivenUp, PlanPaymentMissed
 from crm_api.kit.db import Tenant, WriteSession
 from crm_api.outbox.facts import Job, Registry, Subscriber
 
@@ -59,6 +60,21 @@ async def write_of_card(session: WriteSession, job: Job) -> None:
     await plans.decide(session, CardExpiring(**job.payload))
 
 
+async def write_of_missed(session: WriteSession, job: Job) -> None:
+    """Tell a donor kindly that the money of a regular gift has not come."""
+    await promises.decide_missed(session, PlanPaymentMissed(**job.payload))
+
+
+async def write_of_given_up(session: WriteSession, job: Job) -> None:
+    """Tell a donor that a regular gift has ended, and how to come back."""
+    await promises.decide_given_up(session, PlanGivenUp(**job.payload))
+
+
+async def write_of_pledge(session: WriteSession, job: Job) -> None:
+    """Remind a donor of a pledge."""
+    await promises.decide_overdue(session, PledgeOverdue(**job.payload))
+
+
 async def write_receipt(session: WriteSession, job: Job) -> None:
     """Decide the letter that brings a receipt."""
     await receipts.decide(session, UUID(job.payload["receipt_id"]))
@@ -94,6 +110,12 @@ def register(registry: Registry) -> None:
         )
     )
     registry.subscribe(Subscriber("communications.write_of_card", (CardExpiring,), handle=write_of_card))
+    for name, fact, handle in (
+        ("communications.write_of_missed", PlanPaymentMissed, write_of_missed),
+        ("communications.write_of_given_up", PlanGivenUp, write_of_given_up),
+        ("communications.write_of_pledge", PledgeOverdue, write_of_pledge),
+    ):
+        registry.subscribe(Subscriber(name, (fact,), handle=handle, wants=lambda fact: fact.contact_id is not None))
     registry.subscribe(Subscriber("communications.write_receipt", (ReceiptReady,), handle=write_receipt))
     registry.subscribe(
         Subscriber(

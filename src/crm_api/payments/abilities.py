@@ -6,14 +6,14 @@ is known to have happened, and `Refused` for a final no.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from crm_api.kit.money import Money
-from crm_api.payments.provider import Account, Interpretation
+from crm_api.payments.provider import Account, FollowUp, Interpretation, PlanOutcome
 
 if TYPE_CHECKING:
     import httpx
@@ -111,6 +111,45 @@ class ListsPayments(Protocol):
         self, client: httpx.AsyncClient, account: Account, since: datetime, until: datetime, cursor: str | None
     ) -> ListedPage:
         """Payments made from `since` up to `until`, oldest or newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPayout:
+    """A payout in the provider's list."""
+
+    step: FollowUp
+    """What tells all of it; its ref is the payout's."""
+    failed: bool
+    """Whether the bank has sent it back."""
+
+
+@runtime_checkable
+class ListsPayouts(Protocol):
+    """Lists what it has sent to the bank."""
+
+    async def list_payouts(
+        self, client: httpx.AsyncClient, account: Account, since: datetime, until: datetime
+    ) -> Sequence[ListedPayout]:
+        """Payouts made from `since` up to `until` that arrived or came back; none where the account may not see
+        them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPlans:
+    """A page of a provider's list of recurring plans, each as it stands now."""
+
+    items: tuple[PlanOutcome, ...]
+    next_cursor: str | None
+
+
+@runtime_checkable
+class ListsPlans(Protocol):
+    """Lists the recurring plans that it runs, ended ones too, for reconciliation."""
+
+    async def list_plans(self, client: httpx.AsyncClient, account: Account, cursor: str | None) -> ListedPlans:
+        """All plans, a page at a time. `Refused` where the account may not see them."""
         ...
 
 

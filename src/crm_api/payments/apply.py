@@ -14,13 +14,14 @@ from crm_api.donations.funds.service import find_by_code as find_fund
 from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.balances import Entry
 from crm_api.donations.gifts.service import PaymentFacts, record_gift, settle
+from crm_api.donations.ledger.payouts.service import return_payout, state_payout
 from crm_api.donations.recurring.service import PlanStatement, state_plan
 from crm_api.kit.db import Row, WriteSession
 from crm_api.kit.ids import new_id
 from crm_api.payments import origins, ours, payers, twins
 from crm_api.payments.dunning.naming import name_charge
 from crm_api.payments.matching import queue
-from crm_api.payments.provider import Interpretation, PaymentOutcome, PlanOutcome
+from crm_api.payments.provider import Interpretation, PaymentOutcome, PayoutOutcome, PlanOutcome
 from crm_api.payments.uniting import canonical, contradictions, find_gifts, lock_payment, unite
 
 
@@ -61,12 +62,23 @@ async def apply(session: WriteSession, connection_id: UUID, provider: str, said:
         assert said.payment is not None
         await name_charge(session, connection_id, said.payment)
         await lock_payment(session, connection_id, said.payment)
+    if said.payout is not None:
+        await _payout(session, connection_id, said.payout)
     plan = None
     if said.plan is not None or (said.payment is not None and said.payment.plan_ref):
         plan = await _plan(session, connection_id, provider, said)
     if said.payment is None:
         return Applied()
     return await _payment(session, connection_id, provider, said.payment, plan)
+
+
+async def _payout(session: WriteSession, connection_id: UUID, outcome: PayoutOutcome) -> None:
+    """Take over what is said of a payout; whoever else is told of it just now is waited for."""
+    await evidence.lock_ids(session, connection_id, [outcome.said.payout_ref])
+    if outcome.failure_code is None:
+        await state_payout(session, connection_id, outcome.said)
+    else:
+        await return_payout(session, connection_id, outcome.said, outcome.failure_code)
 
 
 async def _plan(session: WriteSession, connection_id: UUID, provider: str, said: Interpretation) -> Row:
@@ -192,6 +204,8 @@ async def _extend(
         await _own(session, connection_id, row, outcome, changes)
     changes["method"] = payers.telling_method(row["method"], outcome.method, *(one["method"] for one in heirs))
     await _purpose(session, changes, before, document)
+    if row["is_split"]:
+        changes["fund_id"] = None  # its split is its purpose
     await origins.fill(session, changes, outcome)
     changes["is_anonymous"] = outcome.is_anonymous or any(one["is_anonymous"] for one in (row, *heirs))
     await settle(session, row, changes)

@@ -22,9 +22,10 @@ class PaymentMissing(Fact):
 
 
 class PaymentFollowUpDue(Fact):
-    """An event was handled that calls for something at its provider: who paid, an order to be captured."""
+    """Something is to be asked of a provider, or done there: who paid, an order to be captured, what is in a payout.
+    An event called for it, or a reconciliation."""
 
-    event_id: UUID
+    event_id: UUID | None = None
     connection_id: UUID
     what: str
     ref: str

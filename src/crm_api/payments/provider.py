@@ -21,6 +21,8 @@ from crm_api.kit.money import Money
 if TYPE_CHECKING:
     import httpx
 
+    from crm_api.donations.ledger.payouts.service import Statement
+
 PlanStatus = Literal["pending", "active", "past_due", "paused", "canceled", "completed"]
 Mode = Literal["live", "test"]
 
@@ -180,11 +182,22 @@ class PaymentOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class PayoutOutcome:
+    """A payout that has arrived at the bank, or that the bank has sent back after all."""
+
+    said: Statement
+    """Without items where only its amount is known."""
+    failure_code: str | None = None
+    """The provider's word for why it was sent back; null while it stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interpretation:
     """An event in our words. `ignored` gives the reason when it changes nothing."""
 
     payment: PaymentOutcome | None = None
     plan: PlanOutcome | None = None
+    payout: PayoutOutcome | None = None
     ignored: str | None = None
     also: tuple[Interpretation, ...] = ()
     """What else the same delivery says, where it holds several events."""

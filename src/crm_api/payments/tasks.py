@@ -21,6 +21,8 @@ from crm_api.payments.provider import FollowUp
 from crm_api.payments.providers import PROVIDERS, service_of
 
 UNMATCHED_AFTER_SECONDS = 3600.0
+AT_ONCE = 100
+"""Meanings that are applied in one transaction."""
 
 
 async def apply_event(session: WriteSession, job: Job) -> None:
@@ -40,7 +42,7 @@ async def apply_event(session: WriteSession, job: Job) -> None:
         await inbox.mark(session, event["id"], "ignored", reason="not_json")
         return
     said = provider.interpret_at(payload, received_at=event["received_at"])
-    meanings = [one for one in (said, *said.also) if one.payment is not None or one.plan is not None]
+    meanings = [one for one in (said, *said.also) if one.payment or one.plan or one.payout]
     if not meanings:
         await inbox.mark(session, event["id"], "ignored", reason=said.ignored or "nothing_to_do")
         _follow_up_later(session, event, provider.follow_ups(payload))
@@ -122,10 +124,14 @@ async def follow_up(runner: Any, tenant: Tenant, job: Job) -> None:
     step = FollowUp(job.payload["what"], job.payload["ref"])
     async with http.client(service_of(opened.provider, tenant.mode)) as client:
         found = await PROVIDERS[opened.provider].follow_up(client, opened.credentials, step)
+    while len(found) > AT_ONCE:  # what is in a payout: gifts are not kept from others until all of them are done
+        async with runner.write(tenant) as session:
+            await apply_found(session, connection_id, opened.provider, found[:AT_ONCE])
+        found = found[AT_ONCE:]
     async with runner.write(tenant) as session:
         await runner.finish(session, job)
         gift_id = await apply_found(session, connection_id, opened.provider, found)
-        if gift_id is not None:
+        if gift_id is not None and job.payload.get("event_id"):
             await inbox.mark(session, UUID(job.payload["event_id"]), "handled", gift_id=gift_id)
 
 
@@ -138,5 +144,5 @@ def register(registry: Registry) -> None:
         Subscriber("payments.fetch_payment", (PaymentMissing,), outside=fetch_payment, timeout=timedelta(seconds=90))
     )
     registry.subscribe(
-        Subscriber("payments.follow_up", (PaymentFollowUpDue,), outside=follow_up, timeout=timedelta(seconds=90))
+        Subscriber("payments.follow_up", (PaymentFollowUpDue,), outside=follow_up, timeout=timedelta(minutes=15))
     )

@@ -14,6 +14,7 @@ from uuid import UUID
 from crm_api.donations.gifts import evidence
 from crm_api.donations.gifts.balances import Entry, derive
 from crm_api.donations.gifts.service import settle
+from crm_api.donations.inheriting import inherit
 from crm_api.kit.db import Row, WriteSession
 from crm_api.payments import twins
 from crm_api.payments.inbox.service import move_events
@@ -93,8 +94,9 @@ async def unite(
     """Make one gift of several that are one payment: the gift that stays, and the rows of those it supersedes.
 
     The checkout's or the invoice's stays and takes over the evidence and the provider's ids of the others, which count
-    for nothing from then on. Two gifts each paid in full by an invoice or intent of its own stay two: then a guess by
-    customer and amount took the wrong one of them for the other's side, and no money may get lost over that.
+    for nothing from then on, and what hangs on them: split, credits, matches, tributes, premiums. Two gifts each paid
+    in full by an invoice or intent of its own stay two: then a guess by customer and amount took the wrong one of them
+    for the other's side, and no money may get lost over that.
     """
     await twins.lock_gifts(session, known)
     known = await find_gifts(session, connection_id, provider, outcome)  # who held one of those ids may have changed it
@@ -115,7 +117,8 @@ async def unite(
         await evidence.add_evidence(session, other, [end])
         await evidence.move_ids(session, other, target)
         await move_events(session, other, target)
-        await settle(session, row, {"provider_payment_id": None, "superseded_by": target})
+        left = await inherit(session, row, target)
+        await settle(session, row, {**left, "provider_payment_id": None, "superseded_by": target})
     return target, heirs
 
 

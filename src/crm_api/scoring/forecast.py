@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from sqlalchemy import text
 
+from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, prepare
 
 if TYPE_CHECKING:
@@ -201,6 +202,13 @@ def month_after(day: date, months: int) -> date:
     return date(year, month + 1, 1)
 
 
+def month_under_way(session: ReadSession, as_of: date) -> date:
+    """The first day of the first month that is not over on a day. A past day is over, so its last month may be too;
+    today is not."""
+    over = as_of < clock.local_date(session.now, session.tenant.timezone)
+    return (as_of + timedelta(days=1) if over else as_of).replace(day=1)
+
+
 @dataclass(frozen=True, slots=True)
 class MonthlyIncome:
     """What came in one currency: every month from the first with a gift to the last that is over."""
@@ -214,7 +222,7 @@ class MonthlyIncome:
 async def monthly_income(session: ReadSession, as_of: date) -> list[MonthlyIncome]:
     """Settled income net of refunds by month and currency of the gift, up to the last month that is over on a day;
     months without a gift are zero."""
-    until = month_after(as_of.replace(day=1), 0)
+    until = month_under_way(session, as_of)
     sums: dict[str, dict[date, int]] = {}
     for row in await session.fetch(_MONTHLY, until=until):
         sums.setdefault(row["currency"], {})[row["month"]] = int(row["total"])
@@ -242,10 +250,10 @@ class Committed:
 
 
 async def committed(session: ReadSession, as_of: date, months: int = YEAR) -> list[Committed]:
-    """Committed income from the month of a day on. What is committed is known as of now, whatever the day."""
+    """Committed income from the month on that is under way on a day. It is known as of now, whatever the day."""
     from crm_api.donations.recurring.forecast import forecast as of_plans
 
-    first = as_of.replace(day=1)
+    first = month_under_way(session, as_of)
     values: dict[str, Any] = {"first": first, "until": month_after(first, months)}
     plans = {
         (date.fromisoformat(f"{row['month']}-01"), row["currency"]): int(row["expected"]["amount"])

@@ -234,7 +234,8 @@ _DONORS = prepare(
             get_byte(decode(md5(CAST(o.contact_id AS text)), 'hex'), 0) % :parts = 0 AS held
         FROM own o JOIN contacts c ON c.organization_id = :organization_id AND c.id = o.contact_id
         LEFT JOIN later l ON l.contact_id = o.contact_id
-        WHERE (CAST(:threshold AS bigint) IS NULL OR o.recent < CAST(:threshold AS bigint)) ORDER BY o.contact_id
+        WHERE (CAST(:threshold AS bigint) IS NULL OR o.recent < CAST(:threshold AS bigint))
+            AND NOT (CAST(:living AS boolean) AND c.deceased) ORDER BY o.contact_id
         """
     )
 )
@@ -252,8 +253,8 @@ class Prospect:
 async def prospects(
     session: ReadSession, rules: StatusRules, as_of: date, most: int = 1_000
 ) -> tuple[Learnt, list[Prospect]]:
-    """What was learnt as of a day, and the donors with the best chances, the best first. Where nothing was gained the
-    list is empty: nobody stands out."""
+    """What was learnt as of a day, and the donors with the best chances, the best first, without those who have died.
+    Where nothing was gained the list is empty: nobody stands out."""
     import asyncio
 
     from crm_api.kit.money import exponent
@@ -263,13 +264,13 @@ async def prospects(
         "unit": 10 ** exponent(session.tenant.currency),
         "parts": HELD_OUT,
     }
-    then = await session.fetch(_DONORS, day=as_of - timedelta(days=YEAR_DAYS), **values)
+    then = await session.fetch(_DONORS, day=as_of - timedelta(days=YEAR_DAYS), living=False, **values)
     learnt = await asyncio.to_thread(
         learn, [row["features"] for row in then], [row["responded"] for row in then], [row["held"] for row in then]
     )
     if not learnt.gain:
         return learnt, []
-    now = await session.fetch(_DONORS, day=as_of, **values)
+    now = await session.fetch(_DONORS, day=as_of, living=True, **values)
     scores = chances(learnt, [row["features"] for row in now])
     best = sorted(zip(scores, now, strict=True), key=lambda one: (-one[0], one[1]["contact_id"]))[:most]
     return learnt, [

@@ -16,7 +16,6 @@ from crm_api.scoring.repository import NO_GIFT_NO_SCORE, YEARS_TOO, Standing
 from crm_api.scoring.rfm import (
     RFM_AGAINST_BORDERS_SQL,
     RFM_BORDERS_SQL,
-    RFM_SCORES_SQL,
     RfmBorders,
     borders_from_row,
 )
@@ -50,9 +49,9 @@ _WITHIN = f"""
                 CAST(:as_of AS date) - max(g.gift_date) AS days_since_last_gift,
                 count(g.base_counted) AS gifts_with_rate, {_capped("sum(g.base_counted)")} AS total_given
             FROM gifts g WHERE g.organization_id = :organization_id AND g.contact_id IS NOT NULL AND g.counted > 0
-                AND g.gift_date <= CAST(:as_of AS date)
-                AND g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer) {{only}}
+                AND g.gift_date <= CAST(:as_of AS date) {{since}} {{only}}
             GROUP BY 1) w"""
+_SINCE = "AND g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer)"
 
 
 def _rescore(values: str) -> str:
@@ -69,15 +68,25 @@ def _rescore(values: str) -> str:
 class _Scoring:
     """The statements of scores over one kind of values: all gifts, as stored, or those of a look-back."""
 
-    def __init__(self, values: str) -> None:
-        everybody = values.format(only="")
+    def __init__(self, values: str, since: str = "") -> None:
+        everybody = values.format(only="", since=since)
         self.borders = prepare(text(f"WITH rfm_values AS ({everybody}) {RFM_BORDERS_SQL}"))
         self.all = prepare(text(_rescore(everybody)))
         self.few = prepare(text(_rescore(everybody) + " RETURNING d.contact_id"))
-        self.one = prepare(text(_rescore(values.format(only="AND contact_id = :contact_id"))))
+        self.one = prepare(text(_rescore(values.format(only="AND contact_id = :contact_id", since=since))))
+        self.cells = prepare(text(_cells(everybody)))
 
 
-_BY_STORED, _BY_WINDOW = _Scoring(_STORED), _Scoring(_WITHIN)
+def _cells(values: str) -> str:
+    return f"""
+        WITH rfm_values AS ({values}), scored AS ({RFM_AGAINST_BORDERS_SQL})
+        SELECT jsonb_object_agg(c.cell, c.n) FROM (SELECT 100 * recency + 10 * frequency + monetary AS cell,
+            count(*) AS n FROM scored GROUP BY 1) c
+        WHERE CAST(:organization_id AS uuid) IS NOT NULL"""
+
+
+_BY_STORED, _BY_WINDOW = _Scoring(_STORED), _Scoring(_WITHIN, _SINCE)
+_OF_DAY = _Scoring(_WITHIN)
 _UNSCORE = prepare(
     text(
         """
@@ -229,16 +238,10 @@ _REBUILD = prepare(
 _OVERVIEW = prepare(
     text(
         f"""
-        WITH {_GIVEN},{_JUDGED.format(which="g.contact_id", known="")},
-        rfm_values AS (
-            SELECT contact_id, days_since_last_gift, gift_count, total_given AS monetary_value FROM judged
-        ),
-        scored AS ({RFM_SCORES_SQL})
+        WITH {_GIVEN},{_JUDGED.format(which="g.contact_id", known="")}
         SELECT (SELECT count(*) FROM judged) AS donors, (SELECT sum(j.total_given) FROM judged j) AS total_given,
             (SELECT jsonb_object_agg(c.donor_status, c.n)
-                FROM (SELECT donor_status, count(*) AS n FROM judged GROUP BY 1) c) AS statuses,
-            (SELECT jsonb_object_agg(c.cell, c.n) FROM (SELECT 100 * recency + 10 * frequency + monetary AS cell,
-                count(*) AS n FROM scored GROUP BY 1) c) AS cells
+                FROM (SELECT donor_status, count(*) AS n FROM judged GROUP BY 1) c) AS statuses
         WHERE CAST(:organization_id AS uuid) IS NOT NULL
         """
     )
@@ -318,9 +321,28 @@ async def rebuild_summaries(session: WriteSession, by: Standing, as_of: date) ->
     )
 
 
+async def borders_of_day(session: ReadSession, as_of: date, rfm: Rfm) -> RfmBorders | None:
+    """The quintile borders of a day, straight from the gifts; nothing is stored. None without a donor."""
+    by, values = _of_day(rfm, as_of)
+    row = await session.fetch_row(by.borders, **values)
+    return None if row is None else borders_from_row(dict(row))
+
+
+def _of_day(rfm: Rfm, as_of: date) -> tuple[_Scoring, dict[str, Any]]:
+    by, values = _how(rfm, as_of)
+    return (_OF_DAY if rfm.look_back_days is None else by), values
+
+
+async def cells_of_day(session: ReadSession, as_of: date, rfm: Rfm, borders: RfmBorders | None) -> dict[str, int]:
+    """How many donors of a day are in each RFM cell, straight from the gifts; cells without any are left out."""
+    if borders is None:
+        return {}
+    by, values = _of_day(rfm, as_of)
+    return await session.fetch_val(by.cells, **values, **borders.sql_params()) or {}
+
+
 async def overview(session: ReadSession, by: Standing, as_of: date) -> Row:
-    """Donors of a day by status and by RFM cell, from their gifts alone; nothing is stored. Rules and plans are those
-    of now."""
+    """Donors of a day by status, from their gifts alone; nothing is stored. Rules and plans are those of now."""
     row = await session.fetch_row(
         _OVERVIEW,
         as_of=as_of,

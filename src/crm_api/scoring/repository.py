@@ -82,7 +82,8 @@ _STANDING = prepare(
         SELECT o.fiscal_year_start_month, r.version AS rules_version, r.content AS rules, r.created_at AS rules_since,
             (SELECT jsonb_object_agg(s.part, jsonb_build_object('version', s.version, 'content', s.content))
                 FROM scoring_settings s WHERE s.organization_id = :organization_id) AS settings,
-            b.n, {_BORDER_COLUMNS}
+            b.n, {_BORDER_COLUMNS}, coalesce(b.computed_at < (SELECT s.updated_at FROM scoring_settings s
+                WHERE s.organization_id = :organization_id AND s.part = 'rfm'), false) AS borders_outdated
         FROM organizations o
         LEFT JOIN LATERAL (SELECT d.version, d.content, d.created_at FROM donor_status_rules d
             WHERE d.organization_id = :organization_id ORDER BY d.version DESC LIMIT 1) r ON true
@@ -200,6 +201,8 @@ class Standing:
     """When these rules were put in force; None for the defaults."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Stored settings by part, each with its version and content."""
+    borders_outdated: bool = False
+    """The borders were drawn before RFM was set to be drawn another way."""
 
 
 async def standing(session: ReadSession, as_of: date) -> Standing:
@@ -212,6 +215,7 @@ async def standing(session: ReadSession, as_of: date) -> Standing:
         fiscal_start=row["fiscal_year_start_month"],
         rules_since=row["rules_since"],
         settings=row["settings"] or {},
+        borders_outdated=row["borders_outdated"],
     )
 
 

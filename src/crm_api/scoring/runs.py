@@ -107,18 +107,21 @@ _COUNTED = ("donors", "total_given", "statuses", "rfm_cells")
 async def _figures(session: WriteSession, row: Row, day: date, past: bool) -> dict[str, Any]:
     """What donors come to on a day. Today's are rebuilt and stored; those of a day that is over are only counted."""
     if past:
-        found = await rebuilding.overview(session, await repository.standing(session, day), day)
+        by = await repository.standing(session, day)
+        found = await rebuilding.overview(session, by, day)
+        rfm, borders = await service.rfm_on(session, day, by)
+        cells = await rebuilding.cells_of_day(session, day, rfm, borders)
     else:
         parts = set(row["parts"])
         await service.rebuild(session, figures=bool(parts & {"summary", "status"}), scores="rfm" in parts)
         stored = await session.fetch_row(_CURRENT)
         assert stored is not None  # counts always give a row
-        found = stored
+        found, cells = stored, stored["cells"]
     return {
         "donors": found["donors"],
         "total_given": exact(found["total_given"]),
         "statuses": found["statuses"] or {},
-        "rfm_cells": found["cells"] or {},
+        "rfm_cells": cells or {},
     }
 
 

@@ -18,8 +18,8 @@ from crm_api.scoring.facts import DonorsRefreshed, DonorStatusChanged, ScoringRe
 from crm_api.scoring.models import donor_status_changes
 from crm_api.scoring.profile import foreseen
 from crm_api.scoring.repository import Giving, Standing
-from crm_api.scoring.rfm import RfmBorders, borders_of, cell, values_of
-from crm_api.scoring.settings import ltv_of, rfm_of
+from crm_api.scoring.rfm import RfmBorders, cell, values_of
+from crm_api.scoring.settings import Rfm, ltv_of, rfm_of
 from crm_api.scoring.status import Reason, StatusResult, StatusRules, evaluate
 from crm_api.scoring.summary import DonorSummary
 
@@ -218,6 +218,15 @@ def _years(giving: Giving, currency: str) -> dict[str, Any]:
     }
 
 
+async def rfm_on(session: ReadSession, day: date, by: Standing | None = None) -> tuple[Rfm, RfmBorders | None]:
+    """How RFM is drawn, and the borders that a day's donors are scored against: those in force then. Where none were
+    stored by then, or RFM has been drawn another way since, they are those of that day's donors."""
+    by = by or await repository.standing(session, day)
+    rfm = rfm_of(by.settings)
+    in_force = by.borders if day >= today(session) or not by.borders_outdated else None
+    return rfm, rfm.effective(in_force or await rebuilding.borders_of_day(session, day, rfm))
+
+
 async def _rfm(session: ReadSession, contact_id: UUID, summary: DonorSummary, by: Standing) -> dict[str, Any] | None:
     rfm = rfm_of(by.settings)
     values = values_of(summary, monetary_basis=rfm.monetary)
@@ -225,7 +234,7 @@ async def _rfm(session: ReadSession, contact_id: UUID, summary: DonorSummary, by
         values = await repository.values_within(session, contact_id, summary.as_of, rfm.look_back_days, rfm.monetary)
     if values is None:
         return None
-    stored = rfm.effective(by.borders or borders_of([values]))
+    _, stored = await rfm_on(session, summary.as_of, by)
     if stored is None:
         raise NotFound("There are no donors to score against yet.")
     scored = cell(

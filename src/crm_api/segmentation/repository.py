@@ -141,6 +141,14 @@ async def leave(session: WriteSession, pairs: Sequence[tuple[UUID, UUID]], at: d
     return await session.execute(_LEAVE, rows=_pairs(pairs), now=at) if pairs else 0
 
 
+_EVERYBODY = prepare(
+    text(
+        "SELECT set_config('statement_timeout', '900000', true), set_config('enable_nestloop', :nested, true), "
+        "set_config('work_mem', :memory, true) WHERE CAST(:organization_id AS uuid) IS NOT NULL"
+    )
+)
+
+
 async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: datetime) -> Row:
     """Make a segment's members those whom its rule finds, in one statement; how many came, went and are there."""
     new = "CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid)"
@@ -169,10 +177,14 @@ async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: d
             """
         )
     )
+    # Of a rule's members, and of a segment that has just got its first ones, the planner knows nothing: taking them for
+    # a handful, it would compare everybody with everybody.
+    await session.fetch(_EVERYBODY, nested="off", memory="64MB")
     row = await session.fetch_row(
         statement, segment_id=segment_id, at=at, id_head=str(new_id())[:15], **found.parameters
     )
     assert row is not None
+    await session.fetch(_EVERYBODY, nested="on", memory="8MB")
     return row
 
 

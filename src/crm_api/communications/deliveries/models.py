@@ -8,7 +8,10 @@ from crm_api.kit.personal import anonymise
 from crm_api.kit.tables import instant, number, one_of, refers, string, tenant_table, uid
 
 STATES = ("queued", "sending", "sent", "suppressed", "canceled", "failed", "bounced", "unknown")
-KINDS = ("welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt", "card_expiring")
+KINDS = (
+    "welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt", "card_expiring", "plan_payment_missed",
+    "plan_given_up", "pledge_overdue",
+)  # fmt: skip
 
 messages = tenant_table(
     "messages",
@@ -22,6 +25,7 @@ messages = tenant_table(
     uid("gift_id", null=True),
     uid("receipt_id", null=True),
     uid("recurring_plan_id", null=True),
+    uid("pledge_id", null=True),
     string("dedupe_key", binary=True),  # at most one letter of each family per gift
     string("language"),
     string("recipient", null=True, tag="donor_sensitive"),
@@ -42,6 +46,7 @@ messages = tenant_table(
     refers("gift_id", "gifts"),
     refers("receipt_id", "receipts"),
     refers("recurring_plan_id", "recurring_plans"),
+    refers("pledge_id", "pledges"),
     refers("consent_event_id", "consent_events"),
     UniqueConstraint("organization_id", "dedupe_key"),
     Index("ix_messages__created", "organization_id", "created_at", "id"),
@@ -54,6 +59,7 @@ messages = tenant_table(
         "recurring_plan_id",
         postgresql_where=text("recurring_plan_id IS NOT NULL"),
     ),
+    Index("ix_messages__pledge", "organization_id", "pledge_id", postgresql_where=text("pledge_id IS NOT NULL")),
     Index("ix_messages__receipt", "organization_id", "receipt_id", postgresql_where=text("receipt_id IS NOT NULL")),
     Index(
         "ix_messages__consent",

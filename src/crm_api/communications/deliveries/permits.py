@@ -17,9 +17,20 @@ from crm_api.kit.crypto import Vault
 from crm_api.kit.db import RowLike
 
 PURPOSES: Mapping[str, str] = dict.fromkeys(
-    ("welcome", "thank_you", "payment_failed", "refund_confirmed", "receipt", "card_expiring"), TRANSACTIONAL
+    (
+        "welcome",
+        "thank_you",
+        "payment_failed",
+        "refund_confirmed",
+        "receipt",
+        "card_expiring",
+        "plan_payment_missed",
+        "plan_given_up",
+        "pledge_overdue",
+    ),
+    TRANSACTIONAL,
 )
-"""Kind of letter → what it is for. Letters about somebody's own gift rest on the contract."""
+"""Kind of letter → what it is for. Letters about somebody's own gift or promise rest on the contract."""
 _REFUSED = {
     "deceased": "the contact is deceased",
     "do_not_contact": "the contact asked not to be contacted",

@@ -7,25 +7,23 @@ taken without saying so is marked `unknown` and never sent again by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, text
 
-from crm_api.communications.channels.channel import Attachment, Channel, OutgoingEmail, message_id_of
-from crm_api.communications.deliveries import plans, receipts
+from crm_api.communications.channels.channel import Channel
+from crm_api.communications.deliveries import plans, promises, receipts
 from crm_api.communications.deliveries.models import messages
 from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, further_headers, right
+from crm_api.communications.deliveries.writing import context_of, outgoing
 from crm_api.communications.facts import LetterQueued
 from crm_api.communications.templates.catalogue import default_template, pick_language
-from crm_api.communications.templates.render import RenderedLetter, format_date, format_money, render_letter
+from crm_api.communications.templates.render import RenderedLetter, render_letter
 from crm_api.contacts.consents.rules import Verdict
 from crm_api.kit.db import ReadSession, Row, RowLike, Tenant, WriteSession, prepare
 from crm_api.kit.ids import new_id
-from crm_api.kit.money import Money
 from crm_api.kit.problems import NotFound
 from crm_api.outbox.facts import GiveUp, Job
 from crm_api.outbox.service import emit
@@ -214,41 +212,6 @@ def _still_true(kind: str, status: str, gift: Row) -> bool:
     return gift["counted"] > 0 and status in {"succeeded", "partially_refunded"}
 
 
-def _context(row: Row, retry_url: str) -> dict[str, Any]:
-    language = row["language"]
-    gift: dict[str, Any] = {"is_recurring": row["plan_id"] is not None}
-    if row["amount"] is not None:
-        gift |= {
-            "amount_text": format_money(Money(row["amount"], row["currency"]), language),
-            "date_text": format_date(row["gift_date"], language),
-            "fund_name": row["fund_name"],
-            "campaign_name": row["campaign_name"],
-        }
-        if row["refunded"]:
-            gift["refunded_text"] = format_money(Money(row["refunded"], row["currency"]), language)
-    named = row["given_name"] or row["family_name"] or row["contact_kind"] == "organization"
-    context: dict[str, Any] = {
-        "organization": {
-            "name": row["organization_name"],
-            "website": row["website"],
-            "reply_email": row["reply_email"],
-            "postal_address": row["postal_address"],
-        },
-        "donor": {
-            "greeting_name": row["given_name"] or (row["display_name"] if named else None),
-            "name": row["display_name"] if named else None,
-        },
-        "gift": gift,
-        "receipt": receipts.told(row),
-        "language": language,
-    }
-    if retry_url and row["gift_id"] is not None:
-        context["retry_url"] = retry_url.replace("{gift_id}", str(row["gift_id"])).replace(
-            "{campaign}", quote(row["campaign_code"] or "", safe="")
-        )
-    return context
-
-
 async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
     """Send a queued letter: claim, hand over, record."""
     message_id = UUID(job.payload["message_id"])
@@ -258,19 +221,22 @@ async def send_letter(runner: Any, tenant: Tenant, job: Job) -> None:
     async with runner.write(tenant) as session:
         row = await session.fetch_row(_CLAIM, id=message_id)
         recipient, obstacle, permit = _obstacle(row, session.now)
+        promised = await promises.told(session, row, settings.retry_url) if recipient and row else {}
+        if promised is None:
+            recipient, obstacle, promised = "", ("canceled", promises.OUTDATED), {}
         if not recipient or row is None:
             if obstacle is not None:
                 await _mark(session, message_id, *obstacle)
             await runner.finish(session, job)
             return
-        told = _context(row, settings.retry_url) | await plans.told(session, row)
+        told = context_of(row, settings.retry_url) | await plans.told(session, row) | promised
         letter = await render_letter(default_template(row["kind"], row["language"]), told)
         # A file is written under the delivery's own name, so writing it twice is writing it once; SMTP has no such
         # thing, and a letter found in this state after a crash is not sent again.
         state = "sending" if settings.mail_directory is None else "queued"
         await _mark(session, message_id, state, None, recipient=recipient, permit=permit)
         more = further_headers(row, runner.vault, settings.public_url)
-    result = await channel.send(_outgoing(row, recipient, letter, settings.mail_from, more, attached))
+    result = await channel.send(outgoing(row, recipient, letter, settings.mail_from, more, attached))
     if result.status == "misconfigured":  # every letter fares like this one until a person has mended it
         async with runner.write(tenant) as session:
             await _mark(session, message_id, "queued", f"{result.code}: {result.detail}", tried=1)
@@ -329,32 +295,6 @@ def _channel(mail_url: str) -> Channel:
         return make_channel(mail_url, timeout=20, content_timeout=60)
     except ValueError as error:
         raise GiveUp(f"CRM_MAIL_URL cannot be used, {error}. Correct it, then retry the job.") from None
-
-
-def _outgoing(
-    row: RowLike,
-    recipient: str,
-    letter: RenderedLetter,
-    mail_from: str,
-    more: Mapping[str, str] | None = None,
-    attached: tuple[Attachment, ...] = (),
-) -> OutgoingEmail:
-    return OutgoingEmail(
-        delivery_id=row["id"],
-        from_name=row["organization_name"],
-        from_email=mail_from,
-        to_email=recipient,
-        to_name=row["display_name"] if row["given_name"] or row["family_name"] else "",
-        reply_to=row["reply_email"],
-        subject=letter.subject,
-        text=letter.text,
-        html=letter.html,
-        language=row["language"],
-        message_id=message_id_of(row["id"], mail_from.rpartition("@")[2]),
-        date=row["created_at"],
-        headers={"X-CRM-Letter": row["kind"], **(more or {})},
-        attachments=attached,
-    )
 
 
 async def _mark(

@@ -12,6 +12,9 @@ LETTER_KINDS: Mapping[str, str] = {
     "payment_failed": "A payment did not go through, and how to repeat it",
     "refund_confirmed": "Money was given back",
     "card_expiring": "The card of a regular gift runs out soon",
+    "plan_payment_missed": "A payment of a regular gift has not come yet",
+    "plan_given_up": "A regular gift has ended because its card could not be charged, and how to come back",
+    "pledge_overdue": "What was pledged is overdue, and how to pay it",
     "receipt": "A numbered receipt, with the document attached",
 }
 LANGUAGES: Mapping[str, str] = {

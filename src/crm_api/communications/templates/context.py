@@ -30,7 +30,12 @@ VARIABLES: Mapping[str, str] = {
     "receipt.year": "Of a statement for a whole year: that year; may be missing",
     "card.expires_text": "The last day that the card of a regular gift is good for; may be missing",
     "card.mask": "The first and last digits of that card; may be missing",
-    "retry_url": "Where a failed payment can be repeated; may be missing",
+    "plan.due_text": "The day a payment of a regular gift was expected, written out; may be missing",
+    "pledge.amount_text": "What of a pledge is overdue, with its currency; may be missing",
+    "pledge.due_text": "Since when it is, written out; may be missing",
+    "pledge.total_text": "All that was pledged, with its currency; may be missing",
+    "pledge.description": "What was pledged in kind; may be missing",
+    "retry_url": "Where a failed payment can be repeated, a pledge paid or a regular gift begun again; may be missing",
     "language": "The language of the letter: en, uk, ka, ru or ar",
 }
 """Every variable a template may use, with a word about it for the people who write templates."""
@@ -86,7 +91,7 @@ def clean_context(context: Mapping[str, object], language: str) -> dict[str, obj
     plain(dict(context))
     cleaned = _clean(context, "")
     assert isinstance(cleaned, dict)
-    for group in ("organization", "donor", "gift", "receipt", "card"):
+    for group in ("organization", "donor", "gift", "receipt", "card", "plan", "pledge"):
         if not isinstance(cleaned.get(group), dict):
             cleaned[group] = {}
     for path in VARIABLES:

@@ -154,5 +154,12 @@ def sample_context(language: str, *, sparse: bool = False) -> dict[str, object]:
         "year": "2025",
     }
     context["card"] = {"expires_text": format_date(date(2025, 8, 31), language), "mask": "444403******1902"}
+    context["plan"] = {"due_text": format_date(date(2025, 5, 12), language)}
+    context["pledge"] = {
+        "amount_text": format_money(Money(125050, "UAH"), language),
+        "due_text": format_date(date(2025, 5, 11), language),
+        "total_text": format_money(Money(500000, "UAH"), language),
+        "description": "20 × 1.5 kg",
+    }
     context["retry_url"] = "https://charity.example/give/again"
     return context

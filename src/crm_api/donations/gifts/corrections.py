@@ -83,7 +83,7 @@ async def refund_by_hand(
         ref=str(refund_id),
         status="succeeded",
         started_at=at,
-        reason="staff",
+        reason=body.reason,
     )
     await repository.add_entries(session, gift_id, [entry])
     return await shown_whole(session, await settle(session, row))

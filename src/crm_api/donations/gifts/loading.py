@@ -7,6 +7,7 @@ and nobody is thanked for a gift of ten years ago.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -201,14 +202,25 @@ async def insert_many(session: WriteSession, new: Sequence[NewGift]) -> None:
     target = session.tenant.currency
     scales = {one.row["currency"] for one in new} - {target}
     rows = [{name: one.row[name] for name in _SAID} for one in new]
-    await session.execute(
-        _INSERT,
-        rows=orjson.dumps(rows, default=plain).decode(),
-        target=target,
-        scales={code: str(Decimal(10) ** (exponent(target) - exponent(code))) for code in scales},
-        now=session.now,
+    inserting = asyncio.ensure_future(
+        session.execute(
+            _INSERT,
+            rows=orjson.dumps(rows, default=plain).decode(),
+            target=target,
+            scales={code: str(Decimal(10) ** (exponent(target) - exponent(code))) for code in scales},
+            now=session.now,
+        )
     )
-    for one in new:
+    try:
+        await _noted(session, new)  # while Postgres works on the rows
+    finally:
+        await inserting
+
+
+async def _noted(session: WriteSession, new: Sequence[NewGift]) -> None:
+    for number, one in enumerate(new):
+        if number % 100 == 0:
+            await asyncio.sleep(0)  # or the rows would wait to be sent
         _write_entries(session, one.row["id"], one.entries)
         _write_ids(session, one.row["id"], [(item["system"], item["id"]) for item in one.row["external_ids"]])
         for credit in one.credits:

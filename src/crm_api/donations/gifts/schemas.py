@@ -28,6 +28,7 @@ from crm_api.kit.schemas import (
 
 Method = Literal["card", "bank_transfer", "cash", "cheque", "wallet", "crypto", "in_kind", "stock", "other"]
 CancelReason = Literal["entered_in_error", "duplicate", "not_received", "donor_request", "other"]
+RefundReason = Literal["donor_request", "duplicate", "entered_in_error", "not_authorized", "other"]
 ReversalReason = Literal["cheque_bounced", "transfer_returned", "counterfeit", "entered_in_error", "other"]
 AdjustmentReason = Literal["entered_in_error", "bank_correction", "valuation", "other"]
 
@@ -104,11 +105,17 @@ class DonationPatch(DonationDetails):
 class RefundCreate(Input):
     """Money given back for a gift that was recorded by hand."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": {"amount": 2500, "currency": "UAH"}}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"amount": {"amount": 2500, "currency": "UAH"}, "reason": "donor_request"}],
+        }
+    )
 
     amount: PositiveMoney | None = None
     """What was given back; everything that is left when not given."""
-    reason: ShortText | None = None
+    reason: RefundReason = Field(
+        "other", description="Kept with the entry; entries stay for ever, so it is a word only."
+    )
     refunded_at: Instant | None = None
 
 

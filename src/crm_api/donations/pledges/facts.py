@@ -18,12 +18,13 @@ class PledgeChanged(Fact):
 
 
 class PledgeOverdue(Fact):
-    """An installment is overdue, and it is time to remind somebody. `first`: for the first time."""
+    """An installment is overdue, and it is time to remind somebody: at most once a day. `first`: for the first time."""
 
     pledge_id: UUID
     installment_id: UUID
     contact_id: UUID
     due_on: date
+    reminded_on: date
     first: bool
 
 

@@ -80,6 +80,7 @@ async def ring(session: WriteSession) -> None:
                 installment_id=row["id"],
                 contact_id=row["contact_id"],
                 due_on=row["due_on"],
+                reminded_on=today,
                 first=row["reminded_on"] is None,
             ),
         )

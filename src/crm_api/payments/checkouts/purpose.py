@@ -71,7 +71,11 @@ async def choose_connection(session: ReadSession, vault: Vault, body: CheckoutCr
         raise Invalid.at("/connection_id", "ambiguous_connection", said)
     provider = PROVIDERS[able[0].provider]
     if body.every is not None and body.every not in getattr(provider, "recurring", ()):
-        said = f"Pages of {able[0].provider} cannot start a gift every {body.every}."
+        others = sorted(name for name, one in PROVIDERS.items() if body.every in getattr(one, "recurring", ()))
+        said = (
+            f"Pages of {able[0].provider} cannot start a gift every {body.every}. Name a connection of "
+            f"{' or '.join(others)} by connection_id, or leave every out for a single gift."
+        )
         raise Invalid.at("/every", "not_offered", said)
     return able[0]
 

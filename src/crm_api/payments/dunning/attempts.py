@@ -244,7 +244,7 @@ async def _follow_decline(session: WriteSession, work: Work, decline_class: str,
             decline_class=decline_class,
             failures=failures,
             retry_on=decision.retry_on,
-            letter=decision.letter,
+            letter=decision.letter and not (decision.give_up and policy.letters.plan_given_up),
         ),
     )
     if decision.retry_on is not None:

@@ -11,7 +11,7 @@ from crm_api.audit.service import record
 from crm_api.kit.db import ReadSession, WriteSession, prepare
 from crm_api.kit.updates import check_version
 from crm_api.payments.dunning.models import dunning_policies
-from crm_api.payments.dunning.policy import CLASSES, DEFAULTS, Policy, Rule
+from crm_api.payments.dunning.policy import CLASSES, DEFAULTS, Letters, Policy, Rule
 from crm_api.payments.dunning.schemas import DunningPolicy
 
 _LATEST = prepare(
@@ -35,6 +35,7 @@ def _policy(version: int, content: dict[str, Any]) -> Policy:
         rules={name: _rule(own[name]) if name in own else DEFAULTS[name] for name in CLASSES},
         early_days=content["early_days"],
         late_days=content["late_days"],
+        letters=Letters(**content.get("letters", {})),
     )
 
 
@@ -49,6 +50,7 @@ def to_read(policy: Policy) -> dict[str, Any]:
         "rules": {name: asdict(policy.rules[name]) for name in CLASSES},
         "early_days": policy.early_days,
         "late_days": policy.late_days,
+        "letters": asdict(policy.letters),
     }
 
 

@@ -37,6 +37,16 @@ DEFAULTS: Mapping[DeclineClass, Rule] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Letters:
+    """Which letters about what was promised and did not come go to donors."""
+
+    payment_missed: bool = True
+    plan_given_up: bool = True
+    """In place of the letter about the failure that it follows."""
+    pledge_overdue: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """An organization's policy. Version 0 are the defaults."""
 
@@ -46,6 +56,7 @@ class Policy:
     """So many days before its date money that a donor sends counts for a period,"""
     late_days: int = 10
     """and so many after it."""
+    letters: Letters = Letters()
 
     def rule(self, decline_class: str) -> Rule:
         """What holds for a class; a word that is none of ours is an unknown decline."""

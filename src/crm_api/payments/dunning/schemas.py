@@ -61,6 +61,20 @@ class DunningRules(Input):
     unknown: DunningRule | None = None
 
 
+class DunningLetters(Input):
+    """Which letters go to donors beside those about failed charges: a note that the money of a standing order has not
+    come, that a regular gift has ended after the last failure (in place of the letter about that failure), reminders of
+    overdue pledges."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"payment_missed": False, "plan_given_up": True, "pledge_overdue": True}]}
+    )
+
+    payment_missed: bool = True
+    plan_given_up: bool = True
+    pledge_overdue: bool = True
+
+
 class DunningPolicy(Input):
     """What follows failed charges, and how long money that donors send themselves is waited for.
 
@@ -82,6 +96,7 @@ class DunningPolicy(Input):
                     },
                     "early_days": 5,
                     "late_days": 10,
+                    "letters": {"payment_missed": True, "plan_given_up": True, "pledge_overdue": True},
                 }
             ]
         }
@@ -90,6 +105,7 @@ class DunningPolicy(Input):
     rules: DunningRules = DunningRules()
     early_days: Annotated[int, Field(ge=0, le=30)] = 5
     late_days: Annotated[int, Field(ge=0, le=60)] = 10
+    letters: DunningLetters = DunningLetters()
 
 
 class DunningRuleRead(Output):
@@ -101,6 +117,14 @@ class DunningRuleRead(Output):
     give_up: str
 
 
+class DunningLettersRead(Output):
+    """Which letters go to donors beside those about failed charges."""
+
+    payment_missed: bool
+    plan_given_up: bool
+    pledge_overdue: bool
+
+
 class DunningPolicyRead(Output):
     """The policy in force. Version 0 are the defaults."""
 
@@ -108,6 +132,7 @@ class DunningPolicyRead(Output):
     rules: dict[str, DunningRuleRead]
     early_days: int
     late_days: int
+    letters: DunningLettersRead
 
 
 class ChargeAttemptRead(Versioned):

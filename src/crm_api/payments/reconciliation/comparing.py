@@ -16,7 +16,7 @@ from sqlalchemy import text
 from crm_api.kit.db import ReadSession, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.payments.abilities import Listed
-from crm_api.payments.reconciliation.models import KINDS, LISTED
+from crm_api.payments.reconciliation.models import KINDS, LISTED, PLAN_KINDS
 
 _RANK = {
     "canceled": 0,
@@ -28,6 +28,8 @@ _RANK = {
     "disputed": 6,
 }
 """Of several attempts that are listed under one payment the one that is furthest along counts."""
+_APART = f"('{LISTED}', 'missing_there', {', '.join(map(repr, PLAN_KINDS))})"
+"""Kinds of rows that are no difference of a payment that both sides, or the provider, have."""
 _PAID = "('succeeded', 'partially_refunded', 'refunded')"
 _LOST = "('disputed', 'charged_back')"
 
@@ -113,7 +115,7 @@ _RESOLVE = prepare(
                 SELECT 1 FROM differing d WHERE d.ref = i.ref AND d.kind = i.kind),
             gift_id = coalesce(i.gift_id, (SELECT l.gift_id FROM listed l WHERE l.ref = i.ref LIMIT 1))
         WHERE i.organization_id = :organization_id AND i.reconciliation_id = :id
-            AND i.kind NOT IN ('{LISTED}', 'missing_there')
+            AND i.kind NOT IN {_APART}
         """
     )
 )
@@ -147,7 +149,7 @@ _COUNT = prepare(
     text(
         f"""
         SELECT count(*) FILTER (WHERE kind = '{LISTED}' AND occurred_at >= :since AND occurred_at < :until) AS listed,
-            count(DISTINCT ref) FILTER (WHERE kind NOT IN ('{LISTED}', 'missing_there') AND NOT resolved) AS differing,
+            count(DISTINCT ref) FILTER (WHERE kind NOT IN {_APART} AND NOT resolved) AS differing,
             count(*) FILTER (WHERE resolved) AS resolved,
             {", ".join(f"count(*) FILTER (WHERE kind = '{kind}' AND NOT resolved) AS {kind}" for kind in KINDS)}
         FROM reconciliation_items WHERE organization_id = :organization_id AND reconciliation_id = :id

@@ -32,6 +32,7 @@ ITEMS = Catalogue(
         Field("id", "uuid", reconciliation_items.c.id, sortable=True),
         Field("kind", "choice", reconciliation_items.c.kind, choices=KINDS),
         Field("donation_id", "uuid", reconciliation_items.c.gift_id),
+        Field("recurring_plan_id", "uuid", reconciliation_items.c.plan_id),
         Field("provider_payment_id", "text", reconciliation_items.c.ref),
         Field("resolved", "boolean", reconciliation_items.c.resolved),
         _OF,

@@ -27,7 +27,10 @@ KINDS = (
     "status_differs",
     "refunded_differs",
     "fee_differs",
+    "plan_missing_here",  # the provider runs a plan that we were never told of
+    "plan_differs",  # in its state, amount, frequency or next date
 )
+PLAN_KINDS = ("plan_missing_here", "plan_differs")
 LISTED = "listed"
 """Kind of a row that holds what the provider lists until everything is compared."""
 
@@ -63,10 +66,11 @@ reconciliation_items = tenant_table(
     "reconciliation_items",
     uid("reconciliation_id"),
     string("kind"),
-    string("ref", binary=True),  # the payment key
+    string("ref", binary=True),  # the payment key, or the plan's
     uid("gift_id", null=True),
+    uid("plan_id", null=True),
     instant("occurred_at"),
-    string("currency"),
+    string("currency", null=True),  # of a plan without a fixed amount there is none
     string("provider_status", null=True),
     minor("provider_amount", null=True),
     minor("provider_refunded", null=True),
@@ -80,8 +84,10 @@ reconciliation_items = tenant_table(
     one_of("kind", (*KINDS, LISTED)),
     refers("reconciliation_id", "payment_reconciliations"),
     refers("gift_id", "gifts"),
+    refers("plan_id", "recurring_plans"),
     UniqueConstraint("organization_id", "reconciliation_id", "ref", "kind"),
     Index("ix_reconciliation_items__gift", "organization_id", "gift_id", postgresql_where=text("gift_id IS NOT NULL")),
+    Index("ix_reconciliation_items__plan", "organization_id", "plan_id", postgresql_where=text("plan_id IS NOT NULL")),
     Index("ix_reconciliation_items__kind", "organization_id", "reconciliation_id", "kind", "id"),
-    personal=retain("gift_id.contact_id", ground=ACCOUNTING, until="occurred_at"),
+    personal=retain("gift_id.contact_id", "plan_id.contact_id", ground=ACCOUNTING, until="occurred_at"),
 )

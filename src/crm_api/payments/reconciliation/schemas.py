@@ -37,6 +37,8 @@ class ReconciliationTotals(Output):
     status_differs: int
     refunded_differs: int
     fee_differs: int
+    plan_missing_here: int
+    plan_differs: int
     resolved: int
 
 
@@ -55,7 +57,7 @@ class ReconciliationRead(Versioned):
     apply: bool
     totals: ReconciliationTotals
     reason: str | None
-    """Why it failed."""
+    """Why it failed, or what could not be compared."""
     finished_at: datetime | None
 
 
@@ -69,23 +71,28 @@ class ReconciliationPage(Output):
 
 
 class PaymentState(Output):
-    """A payment as one side has it."""
+    """A payment, or a recurring plan, as one side has it."""
 
     status: str
-    amount: Money
-    refunded_amount: Money
+    amount: Money | None
+    """Null for a plan without a fixed amount."""
+    refunded_amount: Money | None
+    """Null for a plan."""
     fee_amount: Money | None
     """Null where the provider's list does not say it."""
 
 
 class ReconciliationItemRead(Output):
-    """One way in which a payment differs."""
+    """One way in which a payment or a recurring plan differs."""
 
     id: UUID
     kind: str
-    """missing_here, missing_there, amount_differs, status_differs, refunded_differs or fee_differs"""
+    """missing_here, missing_there, amount_differs, status_differs, refunded_differs, fee_differs,
+    plan_missing_here or plan_differs"""
     provider_payment_id: str
+    """Of a plan: the provider's id of the plan."""
     donation_id: UUID | None
+    recurring_plan_id: UUID | None
     occurred_at: datetime
     provider: PaymentState | None
     ours: PaymentState | None

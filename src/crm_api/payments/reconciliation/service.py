@@ -68,6 +68,7 @@ def item_to_read(row: RowLike) -> dict[str, Any]:
         **{name: row[name] for name in names},
         "provider_payment_id": row["ref"],
         "donation_id": row["gift_id"],
+        "recurring_plan_id": row["plan_id"],
         "provider": _side(row, "provider"),
         "ours": _side(row, "our"),
     }

@@ -8,17 +8,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from crm_api.donations.ledger.payouts import service as payouts
 from crm_api.kit import http
 from crm_api.kit.db import Row, Tenant, WriteSession
 from crm_api.kit.updates import update_row
 from crm_api.outbox.facts import Job
-from crm_api.payments.abilities import Listed, ListedPage, ListsPayments, Refused
+from crm_api.outbox.service import emit
+from crm_api.payments.abilities import (
+    Listed,
+    ListedPage,
+    ListedPayout,
+    ListsPayments,
+    ListsPayouts,
+    ListsPlans,
+    Refused,
+)
 from crm_api.payments.apply import CurrencyMismatch, PaymentUnknown, apply, wait_key
 from crm_api.payments.connections.service import OpenConnection, get_connection, open_connection
+from crm_api.payments.facts import PaymentFollowUpDue
 from crm_api.payments.inbox import service as inbox
 from crm_api.payments.provider import Interpretation
 from crm_api.payments.providers import PROVIDERS, service_of
-from crm_api.payments.reconciliation import comparing, service
+from crm_api.payments.reconciliation import comparing, plans, service
 from crm_api.payments.reconciliation.models import payment_reconciliations
 
 if TYPE_CHECKING:
@@ -28,6 +39,8 @@ if TYPE_CHECKING:
 
 MARGIN = timedelta(hours=1)
 """How much more than the window is listed: the two sides may date a payment a little differently."""
+PAYOUTS_BEFORE = timedelta(days=14)
+"""How much earlier a payout may be made than it arrives."""
 _LISTING_SHARE = 900
 """Thousandths of the progress that listing is."""
 
@@ -38,11 +51,13 @@ async def work(runner: WorkerRunner, tenant: Tenant, job: Job) -> None:
     row = await service.get_reconciliation(read, UUID(job.payload["reconciliation_id"]))
     connection = await get_connection(read, row["connection_id"])
     opened = open_connection(runner.vault, tenant, connection)
+    listed: Sequence[ListedPayout] = ()
     if row["state"] in {"queued", "running"}:
         try:
             async with http.client(service_of(opened.provider, tenant.mode)) as client:
                 while not row["all_listed"]:
                     row = await _one_page(runner, tenant, row, opened, client)
+                listed = await _payouts(row, opened, client)
         except Refused as refused:
             async with runner.write(tenant) as session:
                 await runner.finish(session, job)
@@ -51,9 +66,27 @@ async def work(runner: WorkerRunner, tenant: Tenant, job: Job) -> None:
     async with runner.write(tenant) as session:
         await runner.finish(session, job)
         if row["state"] in {"queued", "running"}:
+            await _ask_of_payouts(session, opened, listed)
             counts = await comparing.conclude(session, row)
             changes = {"state": "succeeded", "progress": 1000, "totals": counts, "finished_at": session.now}
             await update_row(session, payment_reconciliations, row["id"], changes, expected=None)
+
+
+async def _payouts(row: Row, opened: OpenConnection, client: httpx.AsyncClient) -> Sequence[ListedPayout]:
+    """The payouts that the provider lists, where it can."""
+    provider = PROVIDERS[opened.provider]
+    if not isinstance(provider, ListsPayouts):
+        return ()
+    return await provider.list_payouts(client, opened.credentials, row["since"] - PAYOUTS_BEFORE, row["until"])
+
+
+async def _ask_of_payouts(session: WriteSession, opened: OpenConnection, listed: Sequence[ListedPayout]) -> None:
+    """Have those asked for that no event has told of, or not all: what a provider says it has paid out is no guess, so
+    nights record it, too."""
+    by_ref = {one.step.ref: one for one in listed}
+    known = {ref: one.failed for ref, one in by_ref.items()}
+    for ref in await payouts.unheard(session, opened.id, known) if known else ():
+        emit(session, PaymentFollowUpDue(connection_id=opened.id, what=by_ref[ref].step.what, ref=ref))
 
 
 async def _refused(session: WriteSession, row: Row, code: str) -> None:
@@ -70,6 +103,8 @@ async def _one_page(
     runner: WorkerRunner, tenant: Tenant, row: Row, opened: OpenConnection, client: httpx.AsyncClient
 ) -> Row:
     """Ask for a page, keep it, apply what differs where that was asked for; the reconciliation as it is then."""
+    if (row["cursor"] or "").startswith(plans.CURSOR):
+        return await plans.one_page(runner, tenant, row, opened, client)
     provider = PROVIDERS[opened.provider]
     assert isinstance(provider, ListsPayments)
     since, until = row["since"] - MARGIN, row["until"] + MARGIN
@@ -81,7 +116,10 @@ async def _one_page(
     if row["apply"] and differing:
         await _apply(runner, tenant, row, opened, client, items, set(differing))
     async with runner.write(tenant) as session:
-        return await update_row(session, payment_reconciliations, row["id"], _reached(row, page), expected=None)
+        reached = _reached(row, page)
+        if reached["all_listed"] and isinstance(provider, ListsPlans):
+            reached |= {"cursor": plans.CURSOR, "all_listed": False}
+        return await update_row(session, payment_reconciliations, row["id"], reached, expected=None)
 
 
 def _reached(row: Row, page: ListedPage) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """RFM as of any day: the cube of 5 x 5 x 5, its eleven names, and who moved from which name to which (`scoring.md` §3).
 
-Scores are taken against all donors of that day, as a rebuild on that day would have.
+RFM is drawn as the organization has set it, and scores stand against the borders in force on that day, as those of a
+donor's profile do; where none were stored by then, against all donors of that day, as a rebuild then would have.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -17,25 +19,46 @@ from crm_api.kit.problems import Invalid
 from crm_api.kit.sums import exact
 from crm_api.reports.giving.base import COUNTED, Asked, head, rate
 from crm_api.reports.report import Column, Report
-from crm_api.scoring.rfm import MIN_DONORS_FOR_QUINTILES, RFM_SCORES_SQL, TOO_FEW_FOR_QUINTILES, default_names
+from crm_api.scoring.rfm import (
+    RFM_AGAINST_BORDERS_SQL,
+    RFM_BORDERS_SQL,
+    TOO_FEW_FOR_QUINTILES,
+    RfmBorders,
+    borders_from_row,
+    default_names,
+)
+from crm_api.scoring.service import rfm_on
+from crm_api.scoring.settings import Rfm
+from crm_api.scoring.summary import AVERAGE_GIFT_SQL
 
 NO_GIFT = "prospect"
 """Where the donors of a later day stood before their first gift."""
+_VALUES = f"""
+    SELECT w.contact_id, w.days_since_last_gift, w.gift_count, w.total_given,
+        CASE WHEN CAST(:by_average AS boolean) THEN coalesce({AVERAGE_GIFT_SQL}, 0) ELSE w.total_given
+            END AS monetary_value
+    FROM (SELECT g.contact_id, CAST(:as_of AS date) - max(g.gift_date) AS days_since_last_gift,
+            count(*) AS gift_count, count(g.base_counted) AS gifts_with_rate,
+            coalesce(sum(g.base_counted), 0) AS total_given
+        FROM gifts g WHERE {COUNTED} AND (CAST(:look_back AS integer) IS NULL
+            OR g.gift_date >= CAST(:as_of AS date) - CAST(:look_back AS integer))
+        GROUP BY 1) w"""
+_EARLIER = {":as_of": ":from_date", **{f":{name}_": f":from_{name}_" for name in ("recency", "frequency", "monetary")}}
 
 
-def _values(counted: str, as_of: str) -> str:
-    return f"""
-        SELECT g.contact_id, CAST({as_of} AS date) - max(g.gift_date) AS days_since_last_gift, count(*) AS gift_count,
-            coalesce(sum(g.base_counted), 0) AS monetary_value
-        FROM gifts g WHERE {counted} GROUP BY 1"""
+def _earlier(sql: str) -> str:
+    """The same of the earlier day, against borders of its own."""
+    for name, other in _EARLIER.items():
+        sql = sql.replace(name, other)
+    return sql
 
 
-_EARLIER = COUNTED.replace(":as_of", ":from_date")
+_BORDERS = prepare(text(f"WITH rfm_values AS ({_VALUES}) {RFM_BORDERS_SQL}"))
 _CUBE = prepare(
     text(
         f"""
-        WITH rfm_values AS ({_values(COUNTED, ":as_of")}), scored AS ({RFM_SCORES_SQL})
-        SELECT s.recency, s.frequency, s.monetary, count(*) AS donors, sum(v.monetary_value) AS total
+        WITH rfm_values AS ({_VALUES}), scored AS ({RFM_AGAINST_BORDERS_SQL})
+        SELECT s.recency, s.frequency, s.monetary, count(*) AS donors, sum(v.total_given) AS total
         FROM scored s JOIN rfm_values v USING (contact_id) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
         """
     )
@@ -43,22 +66,37 @@ _CUBE = prepare(
 _MOVES = prepare(
     text(
         f"""
-        WITH later AS (
-            WITH rfm_values AS ({_values(COUNTED, ":as_of")}) {RFM_SCORES_SQL}),
-        earlier AS (
-            WITH rfm_values AS ({_values(_EARLIER, ":from_date")}) {RFM_SCORES_SQL})
+        WITH later AS (WITH rfm_values AS ({_VALUES}) {RFM_AGAINST_BORDERS_SQL}),
+        earlier AS (WITH rfm_values AS ({_earlier(_VALUES)}) {_earlier(RFM_AGAINST_BORDERS_SQL)})
         SELECT e.recency * 100 + e.frequency * 10 + e.monetary AS before,
             l.recency * 100 + l.frequency * 10 + l.monetary AS after, count(*) AS donors
         FROM later l FULL JOIN earlier e USING (contact_id) GROUP BY 1, 2
         """
     )
 )
+_NOBODY = RfmBorders(0, (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0))
+
+
+async def _drawn(session: ReadSession, question: Asked) -> tuple[Rfm, RfmBorders, dict[str, Any]]:
+    """How the organization draws RFM, the borders that a donor's profile of the day is scored against, and the values
+    of the statements' parameters. Of one fund or campaign: against the donors of that alone."""
+    rfm, borders = await rfm_on(session, question.as_of)
+    values = {
+        **question.values,
+        "by_average": rfm.monetary == "average",
+        "look_back": rfm.look_back_days,
+    }
+    if question.fund_id is not None or question.campaign_id is not None:
+        row = await session.fetch_row(_BORDERS, **values)
+        borders = None if row is None else rfm.effective(borders_from_row(dict(row)))
+    return rfm, borders or _NOBODY, values
 
 
 async def rfm(session: ReadSession, question: Asked) -> dict[str, Any]:
     """How many donors are in each cell of the cube, and in each of the names."""
-    names = default_names()
-    rows = await session.fetch(_CUBE, **question.values)
+    drawn, borders, values = await _drawn(session, question)
+    names = drawn.names or default_names()
+    rows = await session.fetch(_CUBE, **values, **borders.sql_params())
     cells, by_name = [], defaultdict[str, list[int]](lambda: [0, 0])
     for row in rows:
         code = f"{row['recency']}{row['frequency']}{row['monetary']}"
@@ -82,7 +120,7 @@ async def rfm(session: ReadSession, question: Asked) -> dict[str, Any]:
         **await head(session, "rfm", "RFM", question),
         "donors": donors,
         "total": exact(total),
-        "flags": [TOO_FEW_FOR_QUINTILES] if 0 < donors < MIN_DONORS_FOR_QUINTILES else [],
+        "flags": [TOO_FEW_FOR_QUINTILES] if donors and borders.too_few else [],
         "names": [
             {
                 "name": name,
@@ -102,8 +140,11 @@ async def migration(session: ReadSession, question: Asked, from_date: date) -> d
     `prospect`; whose gifts were all given back since goes there."""
     if from_date >= question.as_of:
         raise Invalid.at("?from", "after_as_of", "from must lie before as_of.")
-    names = default_names()
-    rows = await session.fetch(_MOVES, from_date=from_date, **question.values)
+    drawn, borders, values = await _drawn(session, question)
+    names = drawn.names or default_names()
+    _, before_that, _ = await _drawn(session, replace(question, as_of=from_date))
+    points = {f"from_{name}": point for name, point in before_that.sql_params().items()}
+    rows = await session.fetch(_MOVES, from_date=from_date, **values, **borders.sql_params(), **points)
     moves: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
         before = names[str(row["before"])] if row["before"] is not None else NO_GIFT

@@ -37,6 +37,7 @@ async def prospects(session: ReadSession, question: Asked, most: int) -> dict[st
         "held_out": learnt.held_out,
         "auc": factor(learnt.auc),
         "auc_low": factor(learnt.auc_low),
+        "baseline_auc": None if learnt.auc is None else factor(learning.BASELINE_AUC),
         "log_loss": factor(learnt.log_loss),
         "baseline_log_loss": factor(learnt.baseline_log_loss),
         "intercept": factor(learnt.intercept),

@@ -117,8 +117,8 @@ class ProspectDonor(Output):
 
 class ProspectReport(Head):
     """Who looks like those who became major or recurring donors. Learnt from where donors stood a year before; `auc` is
-    measured on donors held out (0.5 is chance), `auc_low` is the lower end of its interval. Without a gain over the
-    plain response rate (`baseline`) `data` is empty, and `reason` says why."""
+    measured on donors held out, `auc_low` is the lower end of its interval, `baseline_auc` is that of the plain
+    response rate (`baseline`), which ranks nobody. Without a gain over it `data` is empty, and `reason` says why."""
 
     gain: bool
     reason: str | None
@@ -128,6 +128,7 @@ class ProspectReport(Head):
     held_out: int
     auc: Factor | None
     auc_low: Factor | None
+    baseline_auc: Factor | None
     log_loss: Factor | None
     baseline_log_loss: Factor | None
     intercept: Factor | None

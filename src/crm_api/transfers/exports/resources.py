@@ -17,10 +17,12 @@ from crm_api.contacts.service import to_read as contact_to_read
 from crm_api.donations.gifts.fields import GIFTS
 from crm_api.donations.gifts.service import shown as shown_gift
 from crm_api.kit.db import ReadSession, Row
-from crm_api.kit.fields import Catalogue
-from crm_api.kit.listing import ListQuery, parse_list_query
+from crm_api.kit.fields import Catalogue, Field
+from crm_api.kit.listing import Filter, ListQuery, parse_list_query
 from crm_api.kit.money import Money
-from crm_api.kit.problems import FieldError, Invalid
+from crm_api.kit.problems import FieldError, Invalid, NotFound
+from crm_api.segmentation.membership import Members
+from crm_api.segmentation.service import get_segment
 
 _NOT_HERE = frozenset({"limit", "cursor", "include_total", "fields"})
 
@@ -37,9 +39,20 @@ class Column:
 class ExportResource(Protocol):
     """A resource that can be exported."""
 
-    name: str
-    scope: str
-    catalogue: Catalogue
+    @property
+    def name(self) -> str:
+        """What clients call it."""
+        ...
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What somebody needs to see its list."""
+        ...
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The fields of its list."""
+        ...
 
     async def columns(self, session: ReadSession) -> Sequence[Column]:
         """Every column that the session's actor may read."""
@@ -49,8 +62,8 @@ class ExportResource(Protocol):
         """The list's query; 422 or 403 for a filter that the list would refuse."""
         ...
 
-    def shown(self, session: ReadSession, row: Row) -> dict[str, Any]:
-        """A record as the API shows it to the session's actor."""
+    async def shown(self, session: ReadSession, query: ListQuery, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Some records of the query as the API shows them to the session's actor."""
         ...
 
 
@@ -118,7 +131,8 @@ def _query(catalogue: Catalogue, filters: dict[str, str]) -> ListQuery:
 class ContactsExport:
     """Contacts with their custom fields."""
 
-    name, scope, catalogue = "contacts", "contacts:read", CONTACTS
+    name, catalogue = "contacts", CONTACTS
+    scopes: tuple[str, ...] = ("contacts:read",)
 
     async def columns(self, session: ReadSession) -> Sequence[Column]:
         """Of the record, and of every custom field that the actor may read."""
@@ -131,9 +145,54 @@ class ContactsExport:
         """As `GET /v1/contacts` reads it."""
         return await search.resolve(session, await resolve(session, _query(CONTACTS, filters)))
 
-    def shown(self, session: ReadSession, row: Row) -> dict[str, Any]:
-        """As the API shows it."""
-        return contact_to_read(row, session.actor.scopes)
+    async def shown(self, session: ReadSession, query: ListQuery, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """As the API shows them."""
+        return [contact_to_read(row, session.actor.scopes) for row in rows]
+
+
+_SEGMENT_ID, _AS_OF = Field("segment_id", "uuid"), Field("as_of", "instant")
+_MEMBERS = Field("members", "words")
+
+
+class SegmentMembersExport(ContactsExport):
+    """Contacts of a segment as it is when the file is written, or as it was at a moment, with since when each is in it.
+    The filter names the segment; filters of contacts narrow it."""
+
+    name = "segment-members"
+    scopes = ("contacts:read", "segments:read")
+
+    async def columns(self, session: ReadSession) -> Sequence[Column]:
+        """Those of contacts, and `entered_at`."""
+        return (*await super().columns(session), _plain("entered_at"))
+
+    async def query(self, session: ReadSession, filters: dict[str, str]) -> ListQuery:
+        """Filters of contacts, with `segment_id`, and `as_of` for a moment that has gone by."""
+        own = {name: filters[name] for name in ("segment_id", "as_of") if name in filters}
+        if "segment_id" not in own:
+            raise Invalid.at("?segment_id", "missing", "Say whose members: the filter needs a segment_id.")
+        members = Members(
+            _read(_SEGMENT_ID, own["segment_id"]), _read(_AS_OF, own["as_of"]) if "as_of" in own else None
+        )
+        try:
+            await get_segment(session, members.segment_id)
+        except NotFound:
+            raise Invalid.at("?segment_id", "unknown_segment", "There is no such segment.") from None
+        query = await super().query(session, {name: value for name, value in filters.items() if name not in own})
+        return replace(query, filters=(*query.filters, Filter(_MEMBERS, "eq", members)))
+
+    async def shown(self, session: ReadSession, query: ListQuery, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """As the API shows them, with `entered_at`."""
+        members: Members = query.filters[-1].value
+        entered = await members.entered(session, [row["id"] for row in rows])
+        records = await super().shown(session, query, rows)
+        return [{**record, "entered_at": entered.get(row["id"])} for row, record in zip(rows, records, strict=True)]
+
+
+def _read(field: Field, value: str) -> Any:
+    try:
+        return field.parse(value)
+    except ValueError as error:
+        raise Invalid.at(f"?{field.name}", "invalid_filter", f"This filter {error}.") from None
 
 
 def _money(name: str) -> tuple[Column, ...]:
@@ -150,7 +209,8 @@ def _money(name: str) -> tuple[Column, ...]:
 class DonationsExport:
     """Gifts, amounts in major units."""
 
-    name, scope, catalogue = "donations", "donations:read", GIFTS
+    name, catalogue = "donations", GIFTS
+    scopes: tuple[str, ...] = ("donations:read",)
 
     async def columns(self, session: ReadSession) -> Sequence[Column]:
         """Of the gift."""
@@ -160,9 +220,9 @@ class DonationsExport:
         """As `GET /v1/donations` reads it."""
         return _query(GIFTS, filters)
 
-    def shown(self, session: ReadSession, row: Row) -> dict[str, Any]:
-        """As the API shows it."""
-        return shown_gift(session, row)
+    async def shown(self, session: ReadSession, query: ListQuery, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """As the API shows them."""
+        return [shown_gift(session, row) for row in rows]
 
 
 _GIFT_COLUMNS = (
@@ -173,7 +233,8 @@ _GIFT_COLUMNS = (
     *_money("donor_covered_fee"), *_money("deductible_amount"),
     *map(_plain, ("is_split", "appeal_id", "source_code", "channel", "utm", "batch_id", "method_details", "note")),
 )  # fmt: skip
-RESOURCES: dict[str, ExportResource] = {"contacts": ContactsExport(), "donations": DonationsExport()}
+_ALL: tuple[ExportResource, ...] = (ContactsExport(), DonationsExport(), SegmentMembersExport())
+RESOURCES = {one.name: one for one in _ALL}
 
 
 def as_text(value: Any) -> str:

@@ -50,7 +50,7 @@ class ExportCreate(Input):
         json_schema_extra={"examples": [{"resource": "contacts", "format": "csv", "filter": {"city": "Kyiv"}}]}
     )
 
-    resource: Literal["contacts", "donations"]
+    resource: Literal["contacts", "donations", "segment-members"]
     format: Literal["csv", "xlsx", "jsonl"] = Field(
         "csv",
         description="CSV and XLSX are safe to open in a spreadsheet; JSON Lines hold every value as the API does.",
@@ -62,7 +62,7 @@ class ExportCreate(Input):
     ] = Field(
         default={},
         description="Query parameters of the resource's list, such as `city` or `created_at[gte]`; a list of values "
-        "is one of them.",
+        "is one of them. `segment-members` need a `segment_id`, take an `as_of`, and filters of contacts beside.",
     )
     columns: Annotated[list[Parameter], Field(min_length=1, max_length=200)] | None = Field(
         None, description="Only these, in this order; every column that the caller may read where it is not given."

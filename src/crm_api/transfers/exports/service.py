@@ -50,15 +50,16 @@ async def may_download(session: ReadSession, row: RowLike) -> bool:
 
 def _relevant(resource: str, scopes: frozenset[str]) -> list[str]:
     """The asker's scopes that decide what the file holds."""
-    return sorted(scopes & {RESOURCES[resource].scope, READ_SENSITIVE})
+    return sorted(scopes & {*RESOURCES[resource].scopes, READ_SENSITIVE})
 
 
 async def create_export(session: WriteSession, body: ExportCreate) -> dict[str, Any]:
     """Ask for a file. 403 without the right to read the resource, 422 for a filter or a column that there is not."""
     resource = RESOURCES[body.resource]
-    if resource.scope not in session.actor.scopes:
-        said = f"Exporting {body.resource} needs the scope {resource.scope}."
-        raise Forbidden(said, code="missing_scope", scope=resource.scope)
+    for scope in resource.scopes:
+        if scope not in session.actor.scopes:
+            said = f"Exporting {body.resource} needs the scope {scope}."
+            raise Forbidden(said, code="missing_scope", scope=scope)
     try:
         await resource.query(session, body.filter)
     except Invalid as error:

@@ -95,7 +95,7 @@ async def _write(runner: WorkerRunner, tenant: Tenant, row: Row, path: Path) -> 
     try:
         while after is not None:
             found, after = await read_rows(session, resource.catalogue, after, most=AT_ONCE)
-            records = [resource.shown(session, one) for one in found]
+            records = await resource.shown(session, query, found)
             await asyncio.to_thread(_add, writer, chosen, records, row["format"] == "jsonl")
             written += len(found)
             if turns % _TELL_EVERY == 0:

@@ -30,12 +30,14 @@ payouts = tenant_table(
     number("items_count", default="0"),
     number("items_matched", default="0"),
     string("reason", null=True),  # why it was canceled
+    string("failure_code", null=True),  # why the bank sent it back, in the provider's word: then it never arrives
     number("version", default="1"),
     instant("created_at"),
     instant("updated_at"),
     one_of("state", STATES),
     one_of("origin", ORIGINS),
     CheckConstraint("fee >= 0", name="fee"),
+    CheckConstraint("failure_code IS NULL OR state = 'canceled'", name="failure"),
     refers("connection_id", "payment_connections"),
     Index(
         "uq_payouts__ref",

@@ -131,7 +131,8 @@ class PayoutCancel(Input):
 
 class PayoutRead(Versioned):
     """A payout. It is `reconciled` when every item is matched with its gift and the items add up to the amount;
-    `difference` is what arrived less what its items and fee come to, null where it has no items."""
+    `difference` is what arrived less what its items and fee come to, null where it has no items. `failure_code` is the
+    provider's word for why the bank sent a payout back: it is canceled then."""
 
     connection_id: UUID
     provider: str
@@ -145,6 +146,7 @@ class PayoutRead(Versioned):
     items_count: int
     items_matched: int
     reason: str | None
+    failure_code: str | None
 
 
 class PayoutPage(Output):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -39,6 +39,19 @@ _STANDING = prepare(
         payouts.c.state != bindparam("canceled", "canceled"),
     )
 )
+_RETURNED = prepare(
+    text(
+        "SELECT EXISTS (SELECT 1 FROM payouts WHERE organization_id = :organization_id "
+        "AND connection_id = :connection_id AND payout_ref = :payout_ref AND failure_code IS NOT NULL)"
+    )
+)
+_HEARD = prepare(
+    text(
+        "SELECT payout_ref, failure_code IS NOT NULL AS failed FROM payouts WHERE organization_id = :organization_id "
+        "AND connection_id = :connection_id AND payout_ref = ANY(CAST(:refs AS text[])) "
+        "AND (failure_code IS NOT NULL OR state <> 'canceled' AND items_count > 0)"
+    )
+)
 _LOCKED = prepare(
     select(payouts).where(payouts.c.organization_id == _ORG, payouts.c.id == bindparam("id")).with_for_update()
 )
@@ -55,7 +68,7 @@ _RELEASE = prepare(
 )
 _READ = (
     "id", "connection_id", "provider", "payout_ref", "arrived_on", "state", "origin", "items_count", "items_matched",
-    "reason", "version", "created_at", "updated_at",
+    "reason", "failure_code", "version", "created_at", "updated_at",
 )  # fmt: skip
 
 
@@ -71,7 +84,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a provider says of one payout. `amount` is what arrives at the bank."""
+    """What a provider says of one payout. `amount` is what arrives at the bank. Without items it says nothing of them,
+    nor of the fee."""
 
     payout_ref: str
     arrived_on: date
@@ -131,12 +145,7 @@ async def record_payout(session: WriteSession, connection_id: UUID, said: Statem
     provider = await session.fetch_val(_PROVIDER, id=connection_id)
     if provider is None:
         raise NotFound.reference("connection_id")
-    net = sum(item.gross - item.fee for item in said.items)
-    if (
-        max(abs(net), *(abs(item.gross - item.fee) for item in said.items), 0) > MAX_MINOR
-        or abs(said.amount + said.fee - net) > MAX_MINOR
-    ):
-        raise Invalid.at("/items", "out_of_range", "The items come to more than money can be. Check their amounts.")
+    net = _net(said)
     if await session.fetch_row(_STANDING, connection_id=connection_id, payout_ref=said.payout_ref) is not None:
         raise Conflict("This payout is recorded already. Cancel it first to enter it anew.", code="payout_recorded")
     row = simple.add(
@@ -156,6 +165,7 @@ async def record_payout(session: WriteSession, connection_id: UUID, said: Statem
             "items_count": len(said.items),
             "items_matched": 0,
             "reason": None,
+            "failure_code": None,
         },
     )
     session.later_rows(payout_items, [_item(session, row, item) for item in said.items])
@@ -164,6 +174,17 @@ async def record_payout(session: WriteSession, connection_id: UUID, said: Statem
     record(session, "payout.recorded", "payout", row["id"])
     emit(session, PayoutRecorded(payout_id=row["id"]))
     return row
+
+
+def _net(said: Statement) -> int:
+    """What the items come to; 422 where that is more than money can be."""
+    net = sum(item.gross - item.fee for item in said.items)
+    if (
+        max(abs(net), *(abs(item.gross - item.fee) for item in said.items), 0) > MAX_MINOR
+        or abs(said.amount + said.fee - net) > MAX_MINOR
+    ):
+        raise Invalid.at("/items", "out_of_range", "The items come to more than money can be. Check their amounts.")
+    return net
 
 
 def _item(session: WriteSession, row: RowLike, item: Item) -> dict[str, Any]:
@@ -182,25 +203,67 @@ def _item(session: WriteSession, row: RowLike, item: Item) -> dict[str, Any]:
 
 
 async def state_payout(session: WriteSession, connection_id: UUID, said: Statement) -> bool:
-    """Take over what a provider's list says of a payout, any number of times: recorded where it is new, entered anew
-    where it says something else than before. Whether anything changed."""
+    """Take over what a provider says of a payout that arrived, any number of times: recorded where it is new, its items
+    added where they were not known, entered anew where it says something else than before. What the bank has sent back
+    stays so. Whether anything changed. The caller lets one transaction at a time state a payout."""
     known = await session.fetch_row(_STANDING, connection_id=connection_id, payout_ref=said.payout_ref)
-    if known is not None:
+    if known is None:
+        if await session.fetch_val(_RETURNED, connection_id=connection_id, payout_ref=said.payout_ref):
+            return False
+    else:
         rows = await session.fetch(_ITEMS, payout_id=known["id"])
         items = [Item(row["ref"], row["gross"], row["fee"], row["kind"]) for row in rows]
         before = Statement(
             known["payout_ref"], known["arrived_on"], known["currency"], known["amount"], items, known["fee"]
         )
-        if _comparable(before) == _comparable(said):
+        if _whole(before) == _whole(said) and (not said.items or _parts(before) == _parts(said)):
             return False
+        if _whole(before) == _whole(said) and not items and before.fee == said.fee:
+            await _fill(session, known, said)
+            return True
         await cancel_payout(session, known["id"], PayoutCancel(reason="The provider states it differently now."))
     await record_payout(session, connection_id, said, origin="provider")
     return True
 
 
-def _comparable(said: Statement) -> tuple[Any, ...]:
-    items = sorted((item.ref, item.kind, item.gross, item.fee) for item in said.items)
-    return said.arrived_on, said.currency, said.amount, said.fee, items
+async def return_payout(session: WriteSession, connection_id: UUID, said: Statement, failure_code: str) -> bool:
+    """The bank has sent a payout back: what was posted is reversed and its gifts count as unpaid again. One that nobody
+    has told of is recorded, too, so that word of its arrival cannot come after that of its return. Whether anything
+    changed."""
+    known: RowLike | None = await session.fetch_row(_STANDING, connection_id=connection_id, payout_ref=said.payout_ref)
+    if known is None:
+        if await session.fetch_val(_RETURNED, connection_id=connection_id, payout_ref=said.payout_ref):
+            return False
+        known = await record_payout(session, connection_id, said, origin="provider")
+    body = PayoutCancel(reason="The bank has sent it back to the provider.")
+    await cancel_payout(session, known["id"], body, failure_code=failure_code)
+    return True
+
+
+async def unheard(session: ReadSession, connection_id: UUID, listed: Mapping[str, bool]) -> list[str]:
+    """Of payouts in a provider's list, each with whether the bank has sent it back, those that are not known so, with
+    their items."""
+    rows = await session.fetch(_HEARD, connection_id=connection_id, refs=list(listed))
+    heard = {row["payout_ref"]: row["failed"] for row in rows}
+    return [ref for ref, failed in listed.items() if heard.get(ref) is not failed]
+
+
+async def _fill(session: WriteSession, known: RowLike, said: Statement) -> None:
+    """Add the items of a payout of which only the amount was known."""
+    session.later_rows(payout_items, [_item(session, known, item) for item in said.items])
+    await session.flush()
+    changes = {"items_net": _net(said), "items_count": len(said.items)}
+    await update_row(session, payouts, known["id"], changes, expected=None)
+    record(session, "payout.items_added", "payout", known["id"], fields=["items_count"])
+    emit(session, PayoutRecorded(payout_id=known["id"]))
+
+
+def _whole(said: Statement) -> tuple[Any, ...]:
+    return said.arrived_on, said.currency, said.amount
+
+
+def _parts(said: Statement) -> tuple[Any, ...]:
+    return said.fee, sorted((item.ref, item.kind, item.gross, item.fee) for item in said.items)
 
 
 async def _post(session: WriteSession, row: RowLike, *, revision: int, back: bool = False) -> None:
@@ -223,8 +286,11 @@ async def get_payout(session: ReadSession, payout_id: UUID) -> Row:
     return await simple.get(session, payouts, payout_id, "payout")
 
 
-async def cancel_payout(session: WriteSession, payout_id: UUID, body: PayoutCancel) -> dict[str, Any]:
-    """Take a payout back: its journals are reversed and its gifts unpaid again. It stays, as canceled."""
+async def cancel_payout(
+    session: WriteSession, payout_id: UUID, body: PayoutCancel, *, failure_code: str | None = None
+) -> dict[str, Any]:
+    """Take a payout back: its journals are reversed and its gifts unpaid again. It stays, as canceled. `failure_code`:
+    why its bank sent it back."""
     await get_payout(session, payout_id)
     await session.execute(_RELEASE, payout_id=payout_id)  # items first, as whoever matches them
     row = await session.fetch_row(_LOCKED, id=payout_id)
@@ -232,7 +298,7 @@ async def cancel_payout(session: WriteSession, payout_id: UUID, body: PayoutCanc
     if row["state"] == "canceled":
         raise Conflict("This payout was canceled already.", code="payout_canceled")
     await _post(session, row, revision=2, back=True)
-    changes = {"state": "canceled", "reason": body.reason, "items_matched": 0}
+    changes = {"state": "canceled", "reason": body.reason, "failure_code": failure_code, "items_matched": 0}
     after = await update_row(session, payouts, payout_id, changes, expected=None)
     record(session, "payout.canceled", "payout", payout_id, fields=["state", "reason"])
     emit(session, PayoutRecorded(payout_id=payout_id))  # what it had taken for paid twice is not so any more

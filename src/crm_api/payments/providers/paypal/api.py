@@ -28,7 +28,7 @@ from crm_api.payments.providers.reading import at, mapping, sequence, text
 Interpret = Callable[[Any], Interpretation]
 _TOKEN_SECONDS, _RENEWED_AT_MOST = 1800.0, 10.0
 """A token lives for hours; nobody asks for another one more often than that."""
-_LOCALE = re.compile(r"[a-z]{2}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
+LOCALE = re.compile(r"[a-z]{2}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
 _CAPTURE = {
     "charge": "PAYMENT.CAPTURE.COMPLETED",
     "pending": "PAYMENT.CAPTURE.PENDING",
@@ -48,7 +48,8 @@ class PayPalApi:
         self._client = client
         self._id, self._secret = account["client_id"], account["client_secret"]
         digest = sha256(f"{self._id}:{self._secret}".encode()).hexdigest()
-        self._key = f"paypal:token:{client.base_url}:{digest}"
+        self.key = f"paypal:token:{client.base_url}:{digest}"
+        """What is remembered of this account is remembered under this."""
 
     async def _token(self, *, anew: bool = False) -> str:
         async def fetch() -> str:
@@ -62,7 +63,7 @@ class PayPalApi:
             return token
 
         seconds = 0.0 if anew else _TOKEN_SECONDS
-        return await OUTSIDE.remembered(self._key, fetch, seconds=seconds, not_before=_RENEWED_AT_MOST if anew else 0.0)
+        return await OUTSIDE.remembered(self.key, fetch, seconds=seconds, not_before=_RENEWED_AT_MOST if anew else 0.0)
 
     async def call(
         self, method: str, path: str, *, content: bytes | None = None, request_id: str | None = None
@@ -142,11 +143,17 @@ class PayPalApi:
         return captures_of(found, now) if status in (200, 201) else await self.order(order_id)
 
     async def subscriber(self, sale: str, agreement: str) -> list[Interpretation]:
-        """Who pays a plan, told of one of its charges, and the plan with its terms."""
+        """Who pays a plan, told of one of its charges, and the plan with its terms; of a plan of ours also the checkout
+        that its first charge is of."""
+        from crm_api.payments.providers.paypal.subscribing import first_of
+
         found, now = await self.get(f"/v1/billing/subscriptions/{agreement}?fields=plan")
         if not found:
             return []
-        return [self._plan(found, now), with_payer(sale, payer(found.get("subscriber")), now, agreement)]
+        return [
+            self._plan(found, now),
+            with_payer(sale, payer(found.get("subscriber")), now, agreement, first_of(found)),
+        ]
 
     async def plan(self, agreement: str) -> list[Interpretation]:
         """A plan with its terms, which events leave out."""
@@ -173,7 +180,7 @@ class PayPalApi:
             "user_action": "PAY_NOW",
             "shipping_preference": "NO_SHIPPING",
         }
-        if order.language and _LOCALE.fullmatch(order.language):
+        if order.language and LOCALE.fullmatch(order.language):
             context["locale"] = order.language
         wallet: dict[str, Any] = {"experience_context": context}
         if order.email:

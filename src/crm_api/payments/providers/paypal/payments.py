@@ -243,10 +243,14 @@ def _dispute(event: Event) -> Interpretation:
     return replace(first, also=tuple(others))
 
 
-def with_payer(ref: str, who: Payer, at_: datetime, plan_ref: str | None = None) -> Interpretation:
-    """That a payment (and its plan) is somebody's; it must be known already."""
+def with_payer(
+    ref: str, who: Payer, at_: datetime, plan_ref: str | None = None, checkout: str | None = None
+) -> Interpretation:
+    """That a payment (and its plan) is somebody's, and which checkout it is of; it must be known already."""
     return Interpretation(
-        PaymentOutcome(refs=(ref,), entries=(), occurred_at=at_, creates=False, payer=who, plan_ref=plan_ref)
+        PaymentOutcome(
+            refs=(ref,), entries=(), occurred_at=at_, creates=False, payer=who, plan_ref=plan_ref, gift_id=checkout
+        )
     )
 
 

@@ -56,7 +56,8 @@ class PayPalProvider(BaseProvider):
     name = "paypal"
     credentials: type[BaseModel] = PayPalCredentials
     secret: str | None = "webhook_id"  # noqa: S105 - a name
-    recurring: frozenset[str] = frozenset()
+    recurring = frozenset({"week", "month", "year"})
+    """What its pages can start."""
 
     async def check(self, delivery: Delivery, accounts: Sequence[Account], *, now: datetime, outside: Outside) -> None:
         """Check the signature here, or let PayPal do it; never the one where the other fails."""
@@ -184,9 +185,14 @@ class PayPalProvider(BaseProvider):
         return await PayPalApi(client, credentials).payment(ref, self.interpret)
 
     async def create_checkout(self, client: httpx.AsyncClient, account: Account, order: CheckoutOrder) -> CheckoutLink:
-        """An order of PayPal's, with its page. It is captured when PayPal says that the payer has approved it."""
+        """An order of PayPal's, with its page. It is captured when PayPal says that the payer has approved it. A
+        regular gift is a subscription, which PayPal charges itself; see `subscribing`."""
         from crm_api.payments.providers.paypal.api import PayPalApi
 
+        if order.every:
+            from crm_api.payments.providers.paypal import subscribing
+
+            return await subscribing.subscribe(PayPalApi(client, account), order)
         return await PayPalApi(client, account).checkout(order)
 
     async def list_payments(

@@ -19,7 +19,7 @@ from crm_api.payments.providers.reading import at, mapping, sequence, text, uuid
 _ID = re.compile(r"[A-Za-z0-9-]{3,64}")
 _WHOLE = frozenset(("HUF", "JPY", "TWD"))
 """Currencies that PayPal takes no decimals of."""
-_MARK = "crm."
+_MARK, _PLAN_MARK = "crm.", "crm-plan."
 _CARRIED = {"contact_id": "contact", "campaign_code": "campaign", "fund_code": "fund"}
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _LONGEST_MARK = 127
@@ -43,6 +43,8 @@ class Ours:
     """What our own checkout carried through ``custom_id``."""
 
     checkout_id: str | None = None
+    plan_checkout_id: str | None = None
+    """Of a subscription, and so of each of its charges: the checkout that began it."""
     contact_id: str | None = None
     campaign_code: str | None = None
     fund_code: str | None = None
@@ -107,22 +109,24 @@ def sandbox(payload: Any) -> bool | None:
 
 def ours(value: Any) -> Ours:
     """What stands in a ``custom_id`` of ours; nothing of anybody else's."""
-    if not isinstance(value, str) or not value.startswith(_MARK):
+    if not isinstance(value, str) or not value.startswith((_MARK, _PLAN_MARK)):
         return Ours()
-    checkout, *parts = value.removeprefix(_MARK).split(",")
+    plan = value.startswith(_PLAN_MARK)
+    checkout, *parts = value.removeprefix(_PLAN_MARK if plan else _MARK).split(",")
     carried = dict(part.partition(".")[::2] for part in parts)
     return Ours(
-        checkout_id=uuid(checkout),
+        checkout_id=None if plan else uuid(checkout),
+        plan_checkout_id=uuid(checkout) if plan else None,
         contact_id=uuid(carried.get("contact")),
         campaign_code=text(carried.get("campaign"), 100),
         fund_code=text(carried.get("fund"), 100),
     )
 
 
-def mark(checkout_id: UUID, metadata: Mapping[str, str]) -> str:
-    """The ``custom_id`` of a checkout of ours: PayPal takes letters, digits and ``-_.,`` there, and not many. What does
-    not fit is left out; our checkout knows it anyway."""
-    found = f"{_MARK}{checkout_id}"
+def mark(checkout_id: UUID, metadata: Mapping[str, str], *, plan: bool = False) -> str:
+    """The ``custom_id`` of a checkout of ours, or of the plan that one begins: PayPal takes letters, digits and
+    ``-_.,`` there, and not many. What does not fit is left out; our checkout knows it anyway."""
+    found = f"{_PLAN_MARK if plan else _MARK}{checkout_id}"
     for name, short in _CARRIED.items():
         value = metadata.get(name)
         part = f",{short}.{value}"

@@ -1,4 +1,4 @@
-"""Stripe's own list of payments, for reconciliation: its charges, newest first, a hundred at a time.
+"""Stripe's own lists, for reconciliation: its charges and its subscriptions, newest first, a hundred at a time.
 
 A payment intent may have several charges of which one succeeded. Each is listed under the intent's id; whoever compares
 takes the one that is furthest along.
@@ -9,12 +9,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from crm_api.payments.abilities import Listed, ListedPage, Refused
+from crm_api.payments.abilities import Listed, ListedPage, ListedPlans, Refused
+from crm_api.payments.provider import PlanOutcome
 from crm_api.payments.providers.reading import at, ident, instant, mapping, sequence, unix
 from crm_api.payments.providers.stripe.amounts import money
 from crm_api.payments.providers.stripe.charges import fee_of
 from crm_api.payments.providers.stripe.fetch import StripeApi
 from crm_api.payments.providers.stripe.intents import payment_refs
+from crm_api.payments.providers.stripe.plans import HANDLERS as PLANS
+from crm_api.payments.providers.stripe.reading import Event
 
 _AT_ONCE = "100"
 Status = Literal["pending", "succeeded", "failed", "canceled", "partially_refunded", "refunded", "disputed"]
@@ -67,3 +70,25 @@ def _status(charge: dict[str, Any], amount: int, refunded: int) -> Status:
     if charge.get("disputed") is True:
         return "disputed"
     return "succeeded" if not refunded else "refunded" if refunded >= amount else "partially_refunded"
+
+
+async def list_plans(api: StripeApi, cursor: str | None) -> ListedPlans:
+    """Subscriptions of every status. `Refused` where the key may not read them."""
+    asked = [("status", "all"), ("limit", _AT_ONCE)]
+    if cursor is not None:
+        asked.append(("starting_after", cursor))
+    answer, now = await api.read("/v1/subscriptions", *asked)
+    if answer is None:
+        raise Refused("not_readable", "the api_key must be allowed to read subscriptions")
+    found = [mapping(one) for one in sequence(answer.get("data"))]
+    last = ident(found[-1]) if found and answer.get("has_more") is True else None
+    return ListedPlans(tuple(plan for one in found if (plan := listed_plan(one, now)) is not None), last)
+
+
+def listed_plan(subscription: dict[str, Any], now: datetime) -> PlanOutcome | None:
+    """A subscription as the event would have told it that brought it to where it is: one that has ended when it ended,
+    any other as of Stripe's answer, for Stripe keeps no time of a pause."""
+    over = subscription.get("status") in ("canceled", "incomplete_expired")
+    ended = instant(subscription.get("ended_at")) or instant(subscription.get("canceled_at"))
+    kind = "customer.subscription.deleted" if over else "customer.subscription.updated"
+    return PLANS[kind](Event(kind, subscription, ended if over and ended else now, {})).plan

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_api.payments.abilities import CheckoutLink, CheckoutOrder, ListedPage, Refused
-from crm_api.payments.provider import Account, BaseProvider, Delivery, Envelope, Interpretation, Outside
+from crm_api.payments.abilities import CheckoutLink, CheckoutOrder, ListedPage, ListedPayout, ListedPlans, Refused
+from crm_api.payments.provider import Account, BaseProvider, Delivery, Envelope, FollowUp, Interpretation, Outside
 from crm_api.payments.providers.reading import at, ident, ignore, instant, mapping, text
 from crm_api.payments.providers.stripe import (
     charges,
     checkouts,
     intents,
     invoices,
+    payouts,
     plans,
     reversals,
     samples,
@@ -35,6 +36,7 @@ HANDLERS: dict[str, Handler] = {
     **checkouts.HANDLERS,
     **invoices.HANDLERS,
     **plans.HANDLERS,
+    **payouts.HANDLERS,
     "payment_intent.partially_funded": lambda event: ignore("partially_funded"),
 }
 """Every event type that is understood. Whatever else comes is kept and changes nothing."""
@@ -96,6 +98,19 @@ class StripeProvider(BaseProvider):
             return ignore("malformed")
         return handler(Event(kind, obj, moment, mapping(at(payload, "data", "previous_attributes"))))
 
+    def follow_ups(self, payload: Any) -> tuple[FollowUp, ...]:
+        """What is in a payout that has arrived."""
+        return payouts.follow_ups(payload)
+
+    async def follow_up(self, client: httpx.AsyncClient, account: Account, step: FollowUp) -> list[Interpretation]:
+        """Ask for a payout with its balance transactions; nothing without an API key."""
+        from crm_api.payments.providers.stripe import fetch
+
+        api_key = account.get("api_key")
+        if not api_key or step.what != payouts.FOLLOW_UP:
+            return []
+        return await payouts.fetch_payout(fetch.StripeApi(client, api_key, self.interpret), step.ref)
+
     def fetches(self, account: Account) -> bool:
         """With an API key."""
         return bool(account.get("api_key"))
@@ -136,6 +151,26 @@ class StripeProvider(BaseProvider):
         if not api_key:
             raise Refused("api_key_missing", "add an api_key to the connection")
         return await listing.list_payments(fetch.StripeApi(client, api_key, self.interpret), since, until, cursor)
+
+    async def list_plans(self, client: httpx.AsyncClient, account: Account, cursor: str | None) -> ListedPlans:
+        """Subscriptions as they stand now; see `listing`."""
+        from crm_api.payments.providers.stripe import fetch, listing
+
+        api_key = account.get("api_key")
+        if not api_key:
+            raise Refused("api_key_missing", "add an api_key to the connection")
+        return await listing.list_plans(fetch.StripeApi(client, api_key, self.interpret), cursor)
+
+    async def list_payouts(
+        self, client: httpx.AsyncClient, account: Account, since: datetime, until: datetime
+    ) -> Sequence[ListedPayout]:
+        """Payouts of that time; see `payouts`. What is in each is told by `follow_up`."""
+        from crm_api.payments.providers.stripe import fetch
+
+        api_key = account.get("api_key")
+        if not api_key:
+            return ()
+        return await payouts.list_payouts(fetch.StripeApi(client, api_key, self.interpret), since, until)
 
     def sample(self, event_type: str, *, now: datetime, seed: str) -> dict[str, Any]:
         """A realistic event; all events of one seed are about one payment, donor and plan. See `samples`."""

@@ -276,6 +276,30 @@ def _subscription(world: _World, status: str) -> dict[str, Any]:
     }
 
 
+def _payout(world: _World, status: str) -> dict[str, Any]:
+    """A payout, on the day it arrives."""
+    failed = status == "failed"
+    return {
+        "id": world.ref("po"),
+        "object": "payout",
+        "amount": world.amount,
+        "arrival_date": world.now - world.now % _DAY,
+        "automatic": True,
+        "balance_transaction": world.ref("txn_payout"),
+        "created": world.now,
+        "currency": world.currency,
+        "failure_code": "account_closed" if failed else None,
+        "failure_balance_transaction": world.ref("txn_failure") if failed else None,
+        "livemode": False,
+        "metadata": {},
+        "method": "standard",
+        "reconciliation_status": "in_progress" if status == "pending" else "completed",
+        "source_type": "card",
+        "status": status,
+        "type": "bank_account",
+    }
+
+
 _BUILDERS: dict[str, Callable[[_World], dict[str, Any]]] = {
     "payment_intent.succeeded": lambda world: _intent(world, "succeeded"),
     "payment_intent.payment_failed": lambda world: _intent(world, "requires_payment_method"),
@@ -310,6 +334,12 @@ _BUILDERS: dict[str, Callable[[_World], dict[str, Any]]] = {
     "customer.subscription.deleted": lambda world: _subscription(world, "canceled"),
     "customer.subscription.paused": lambda world: _subscription(world, "paused"),
     "customer.subscription.resumed": lambda world: _subscription(world, "active"),
+    "payout.created": lambda world: _payout(world, "pending"),
+    "payout.updated": lambda world: _payout(world, "in_transit"),
+    "payout.paid": lambda world: _payout(world, "paid"),
+    "payout.failed": lambda world: _payout(world, "failed"),
+    "payout.canceled": lambda world: _payout(world, "canceled"),
+    "payout.reconciliation_completed": lambda world: _payout(world, "in_transit"),
 }
 
 
