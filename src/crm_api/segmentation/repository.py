@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -143,10 +144,20 @@ async def leave(session: WriteSession, pairs: Sequence[tuple[UUID, UUID]], at: d
 
 _EVERYBODY = prepare(
     text(
-        "SELECT set_config('statement_timeout', '900000', true), set_config('enable_nestloop', :nested, true), "
+        "SELECT set_config('statement_timeout', :patience, true), set_config('enable_nestloop', :nested, true), "
         "set_config('work_mem', :memory, true) WHERE CAST(:organization_id AS uuid) IS NOT NULL"
     )
 )
+
+
+@asynccontextmanager
+async def over_everybody(session: WriteSession, *, seconds: int) -> AsyncIterator[None]:
+    """For statements that go through all contacts and may take so many seconds. Of whom a rule finds, and of a segment that has just got its first
+    members, the planner knows nothing: taking them for a handful, it would compare everybody with everybody."""
+    patience = f"{seconds}s"
+    await session.fetch(_EVERYBODY, patience=patience, nested="off", memory="64MB")
+    yield
+    await session.fetch(_EVERYBODY, patience=patience, nested="on", memory="8MB")
 
 
 async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: datetime) -> Row:
@@ -177,14 +188,11 @@ async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: d
             """
         )
     )
-    # Of a rule's members, and of a segment that has just got its first ones, the planner knows nothing: taking them for
-    # a handful, it would compare everybody with everybody.
-    await session.fetch(_EVERYBODY, nested="off", memory="64MB")
-    row = await session.fetch_row(
-        statement, segment_id=segment_id, at=at, id_head=str(new_id())[:15], **found.parameters
-    )
+    async with over_everybody(session, seconds=900):
+        row = await session.fetch_row(
+            statement, segment_id=segment_id, at=at, id_head=str(new_id())[:15], **found.parameters
+        )
     assert row is not None
-    await session.fetch(_EVERYBODY, nested="on", memory="8MB")
     return row
 
 

@@ -223,9 +223,10 @@ async def preview(session: WriteSession, body: PreviewRequest) -> dict[str, Any]
             "ARRAY(SELECT id FROM found ORDER BY id LIMIT :sample) AS ids"
         )
     )
-    started = perf_counter()
-    row = await session.fetch_row(statement, sample=body.sample, **found.parameters)
-    took = perf_counter() - started
+    async with repository.over_everybody(session, seconds=30):
+        started = perf_counter()
+        row = await session.fetch_row(statement, sample=body.sample, **found.parameters)
+        took = perf_counter() - started
     assert row is not None
     return {
         "count": row["count"],
