@@ -152,8 +152,9 @@ _EVERYBODY = prepare(
 
 @asynccontextmanager
 async def over_everybody(session: WriteSession, *, seconds: int) -> AsyncIterator[None]:
-    """For statements that go through all contacts and may take so many seconds. Of whom a rule finds, and of a segment that has just got its first
-    members, the planner knows nothing: taking them for a handful, it would compare everybody with everybody."""
+    """For statements that go through all contacts and may take so many seconds. Of whom a rule finds, and of a segment
+    that has just got its first members, the planner knows nothing: taking them for a handful, it would compare
+    everybody with everybody."""
     patience = f"{seconds}s"
     await session.fetch(_EVERYBODY, patience=patience, nested="off", memory="64MB")
     yield

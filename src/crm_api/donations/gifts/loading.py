@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,8 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
-from crm_api.audit.service import record
+from crm_api.audit.models import audit_events
+from crm_api.audit.service import event_row, record
 from crm_api.donations.allocations import service as allocations
 from crm_api.donations.credits.models import soft_credits
 from crm_api.donations.gifts import repository
@@ -218,14 +220,18 @@ async def insert_many(session: WriteSession, new: Sequence[NewGift]) -> None:
 
 
 async def _noted(session: WriteSession, new: Sequence[NewGift]) -> None:
+    now, told = clock.utc_now(), []
+    entries: list[dict[str, Any]] = []
     for number, one in enumerate(new):
-        if number % 100 == 0:
+        if number % 500 == 0:
             await asyncio.sleep(0)  # or the rows would wait to be sent
-        _write_entries(session, one.row["id"], one.entries)
+        entries += (_entry(one.row["id"], entry, now) for entry in one.entries)
         _write_ids(session, one.row["id"], [(item["system"], item["id"]) for item in one.row["external_ids"]])
         for credit in one.credits:
             session.later(soft_credits, **_credit(session, one.row["id"], credit))
-        record(session, "donation.recorded", "donation", one.row["id"])
+        told.append(event_row(session.actor, "donation.recorded", "donation", one.row["id"]))
+    session.later_rows(payment_entries, entries)
+    session.later_rows(audit_events, told)
 
 
 def _credit(session: WriteSession, gift_id: UUID, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,21 +242,23 @@ def _credit(session: WriteSession, gift_id: UUID, said: Mapping[str, Any]) -> di
 
 def _write_entries(session: WriteSession, gift_id: UUID, entries: Iterable[Entry]) -> None:
     now = clock.utc_now()
-    for entry in entries:
-        session.later(
-            payment_entries,
-            id=new_id(),
-            gift_id=gift_id,
-            entry_key=entry.key,
-            kind=entry.kind,
-            occurred_at=entry.occurred_at,
-            amount=entry.amount,
-            ref=entry.ref,
-            status=entry.status,
-            reason=entry.reason,
-            started_at=entry.started_at,
-            recorded_at=now,
-        )
+    session.later_rows(payment_entries, [_entry(gift_id, entry, now) for entry in entries])
+
+
+def _entry(gift_id: UUID, entry: Entry, now: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "gift_id": gift_id,
+        "entry_key": entry.key,
+        "kind": entry.kind,
+        "occurred_at": entry.occurred_at,
+        "amount": entry.amount,
+        "ref": entry.ref,
+        "status": entry.status,
+        "reason": entry.reason,
+        "started_at": entry.started_at,
+        "recorded_at": now,
+    }
 
 
 def _write_ids(session: WriteSession, gift_id: UUID, ids: Iterable[tuple[str, str]]) -> None:

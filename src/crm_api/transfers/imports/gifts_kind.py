@@ -180,14 +180,14 @@ class GiftsKind:
 
     def _row(self, session: WriteSession, chunk: Chunk, row: ParsedRow, known: _Known) -> RowResult:
         """Decide what becomes of one row, in memory."""
-        before = set(known.donors.made)
+        before = len(known.donors.made)
         try:
             return self._decided(session, chunk, row, known)
         except Nobody as error:
             wrong = CellError("", str(error), error.detail)
         except (Refused, Unreachable) as error:
             wrong = CellError("", str(error), _WORDS[str(error)])
-        for one in known.donors.made.keys() - before:
+        for one in list(known.donors.made)[before:]:
             known.donors.forget(one)
         return RowResult(row.number, "failed", errors=[wrong])
 
@@ -206,7 +206,7 @@ class GiftsKind:
         if received is not None and received.at > session.now + _FARTHEST:
             raise Refused("in_future")
         if gift is None:
-            return self._create(session, row, known, said)
+            return self._create(session, row, known, said, told=chunk.dry_run)
         donor, made = _donor(row, known, chunk, arrives=gift["status"] in ARRIVED)
         tag = f"{chunk.import_id}:{row.number}"
         change = change_of(session, gift, known.entries[gift["id"]], said, facts, donor, tag)
@@ -222,7 +222,9 @@ class GiftsKind:
         result.record_version = gift["version"] + 1
         return result
 
-    def _create(self, session: WriteSession, row: ParsedRow, known: _Known, said: Mapping[str, Any]) -> RowResult:
+    def _create(
+        self, session: WriteSession, row: ParsedRow, known: _Known, said: Mapping[str, Any], *, told: bool
+    ) -> RowResult:
         facts: Facts = row.facts
         money = money_of(said)
         entries, balance = opening(money)
@@ -254,7 +256,8 @@ class GiftsKind:
         known.new.append(loading.NewGift(gift, entries, credits))
         known.taken.update(facts.external_ids)
         result = RowResult(row.number, "created", record_id=gift["id"], record_version=1, made=made)
-        result.changes = {name: [None, gift[name]] for name in _SHOWN if gift[name] not in (None, [], False)}
+        if told:  # what is created is taken back by removing it
+            result.changes = {name: [None, gift[name]] for name in _SHOWN if gift[name] not in (None, [], False)}
         return result
 
     async def finished(self, session: WriteSession, import_id: UUID) -> None:
