@@ -285,7 +285,7 @@ JSON = st.recursive(
 
 def sound(meaning: Interpretation) -> None:
     """Whatever came in: either a reason, or entries that can be stored and add up."""
-    assert (meaning.ignored is None) == bool(meaning.payment or meaning.plan)
+    assert (meaning.ignored is None) == bool(meaning.payment or meaning.plan or meaning.payout)
     if meaning.payment:
         assert meaning.payment.refs
         assert all(isinstance(ref, str) and ref.isascii() for ref in meaning.payment.refs)
