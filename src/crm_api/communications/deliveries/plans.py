@@ -7,15 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, right
-from crm_api.communications.facts import LetterQueued
-from crm_api.communications.templates.catalogue import pick_language
+from crm_api.communications.deliveries.permits import FACTS
+from crm_api.communications.deliveries.queueing import queue
 from crm_api.communications.templates.render import format_date, format_money
 from crm_api.donations.recurring.facts import CardExpiring
 from crm_api.kit.db import ReadSession, RowLike, WriteSession, prepare
-from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
-from crm_api.outbox.service import emit
 
 _KIND = "card_expiring"
 _OURS = prepare(
@@ -39,17 +36,6 @@ _CARD = prepare(
         "WHERE organization_id = :organization_id AND id = :id"
     )
 )
-_INSERT = prepare(
-    text(
-        """
-        INSERT INTO messages (organization_id, id, kind, channel, purpose, legal_basis, consent_event_id, contact_id,
-            recurring_plan_id, dedupe_key, language, recipient, state, reason, created_at, updated_at)
-        VALUES (:organization_id, :id, :kind, 'email', :purpose, :legal_basis, :consent_event_id, :contact_id,
-            :plan_id, :dedupe_key, :language, :recipient, :state, :reason, :now, :now)
-        ON CONFLICT (organization_id, dedupe_key) DO NOTHING RETURNING id
-        """
-    )
-)
 
 
 async def decides_itself(session: ReadSession, gift_id: UUID) -> bool:
@@ -64,24 +50,8 @@ async def decide(session: WriteSession, told: CardExpiring) -> None:
         "pending", "active", "past_due",
     }:  # fmt: skip
         return
-    recipient, reason, permit = address(row, PURPOSES[_KIND], None, session.now)
-    message_id = await session.fetch_val(
-        _INSERT,
-        id=new_id(),
-        kind=_KIND,
-        purpose=PURPOSES[_KIND],
-        **right(permit),
-        contact_id=row["id"],
-        plan_id=told.plan_id,
-        dedupe_key=f"{_KIND}:{told.plan_id}:{told.expires_on}",
-        language=pick_language(row["language"], session.tenant.language),
-        recipient=recipient,
-        state="suppressed" if recipient is None else "queued",
-        reason=reason,
-        now=session.now,
-    )
-    if message_id is not None and recipient is not None:
-        emit(session, LetterQueued(message_id=message_id))
+    key = f"{_KIND}:{told.plan_id}:{told.expires_on}"
+    await queue(session, _KIND, row, key, language=row["language"], plan_id=told.plan_id)
 
 
 async def told(session: ReadSession, message: RowLike) -> dict[str, Any]:

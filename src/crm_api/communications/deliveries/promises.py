@@ -14,18 +14,15 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, right
+from crm_api.communications.deliveries.permits import FACTS
+from crm_api.communications.deliveries.queueing import queue
 from crm_api.communications.deliveries.writing import return_link
-from crm_api.communications.facts import LetterQueued
-from crm_api.communications.templates.catalogue import pick_language
 from crm_api.communications.templates.render import format_date, format_money
 from crm_api.donations.pledges.facts import PledgeOverdue
 from crm_api.donations.pledges.service import today_of
 from crm_api.donations.recurring.facts import PlanGivenUp, PlanPaymentMissed
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession, prepare
-from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
-from crm_api.outbox.service import emit
 from crm_api.payments.dunning.policies import policy_of
 
 MISSED, GIVEN_UP, OVERDUE = "plan_payment_missed", "plan_given_up", "pledge_overdue"
@@ -42,17 +39,6 @@ _LATELY = prepare(
     text(
         "SELECT true FROM messages WHERE organization_id = :organization_id AND contact_id = :contact_id "
         "AND kind = :kind AND state NOT IN ('suppressed', 'canceled') AND created_at > :since LIMIT 1"
-    )
-)
-_INSERT = prepare(
-    text(
-        """
-        INSERT INTO messages (organization_id, id, kind, channel, purpose, legal_basis, consent_event_id, contact_id,
-            recurring_plan_id, pledge_id, dedupe_key, language, recipient, state, reason, created_at, updated_at)
-        VALUES (:organization_id, :id, :kind, 'email', :purpose, :legal_basis, :consent_event_id, :contact_id,
-            :plan_id, :pledge_id, :dedupe_key, :language, :recipient, :state, :reason, :now, :now)
-        ON CONFLICT (organization_id, dedupe_key) DO NOTHING RETURNING id
-        """
     )
 )
 # Money that came since speaks for itself, whether or not it was matched with the payment.
@@ -155,30 +141,21 @@ async def _queue(
     contact = await session.fetch_row(_CONTACT, id=about["contact_id"])
     if contact is None:
         return
-    recipient, reason, permit = address(contact, PURPOSES[kind], None, session.now)
-    quiet = QUIET.get(kind)
-    if recipient is not None and quiet is not None:
-        since = session.now - quiet
-        if await session.fetch_val(_LATELY, contact_id=contact["id"], kind=kind, since=since):
-            recipient, reason = None, f"a letter of this kind went to this contact within {quiet.days} days"
-    message_id = await session.fetch_val(
-        _INSERT,
-        id=new_id(),
-        kind=kind,
-        purpose=PURPOSES[kind],
-        **right(permit),
-        contact_id=contact["id"],
+    quiet, unwanted = QUIET.get(kind), None
+    if quiet is not None and await session.fetch_val(
+        _LATELY, contact_id=contact["id"], kind=kind, since=session.now - quiet
+    ):
+        unwanted = f"a letter of this kind went to this contact within {quiet.days} days"
+    await queue(
+        session,
+        kind,
+        contact,
+        f"{kind}:{key}",
+        language=contact["language"],
+        unwanted=unwanted,
         plan_id=plan_id,
         pledge_id=pledge_id,
-        dedupe_key=f"{kind}:{key}",
-        language=pick_language(contact["language"], session.tenant.language),
-        recipient=recipient,
-        state="suppressed" if recipient is None else "queued",
-        reason=reason,
-        now=session.now,
     )
-    if message_id is not None and recipient is not None:
-        emit(session, LetterQueued(message_id=message_id))
 
 
 async def told(session: ReadSession, message: RowLike, retry_url: str) -> dict[str, Any] | None:

@@ -8,16 +8,13 @@ from uuid import UUID
 from sqlalchemy import text
 
 from crm_api.communications.channels.channel import Attachment
-from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, right
-from crm_api.communications.facts import LetterQueued
-from crm_api.communications.templates.catalogue import pick_language
+from crm_api.communications.deliveries.permits import FACTS
+from crm_api.communications.deliveries.queueing import queue
 from crm_api.communications.templates.render import format_date, format_money
 from crm_api.donations.receipts import files
 from crm_api.kit.db import SYSTEM, RowLike, Tenant, WriteSession, prepare
-from crm_api.kit.ids import new_id
 from crm_api.kit.money import Money
 from crm_api.outbox.facts import Job
-from crm_api.outbox.service import emit
 
 _KIND = "receipt"
 _RECEIPT = prepare(
@@ -33,30 +30,11 @@ _RECEIPT = prepare(
 async def decide(session: WriteSession, receipt_id: UUID) -> None:
     """Queue the letter of a receipt whose document is there, unless the receipt is void or the donor cannot be
     written to. In the receipt's own language."""
-    from crm_api.communications.deliveries.service import INSERT
-
     row = await session.fetch_row(_RECEIPT, id=receipt_id)
     if row is None or row["status"] != "active":
         return
-    recipient, reason, permit = address(row, PURPOSES[_KIND], None, session.now)
-    message_id = await session.fetch_val(
-        INSERT,
-        id=new_id(),
-        kind=_KIND,
-        purpose=PURPOSES[_KIND],
-        **right(permit),
-        contact_id=row["id"],
-        gift_id=None,
-        receipt_id=receipt_id,
-        dedupe_key=f"{_KIND}:{receipt_id}",
-        language=pick_language(row["receipt_language"], session.tenant.language),
-        recipient=recipient,
-        state="suppressed" if recipient is None else "queued",
-        reason=reason,
-        now=session.now,
-    )
-    if message_id is not None and recipient is not None:
-        emit(session, LetterQueued(message_id=message_id, receipt_id=receipt_id))
+    key = f"{_KIND}:{receipt_id}"
+    await queue(session, _KIND, row, key, language=row["receipt_language"], receipt_id=receipt_id)
 
 
 async def attached(runner: Any, tenant: Tenant, job: Job) -> tuple[Attachment, ...]:

@@ -16,14 +16,14 @@ from sqlalchemy import bindparam, select, text
 from crm_api.communications.channels.channel import Channel
 from crm_api.communications.deliveries import plans, promises, receipts
 from crm_api.communications.deliveries.models import messages
-from crm_api.communications.deliveries.permits import FACTS, PURPOSES, address, further_headers, right
+from crm_api.communications.deliveries.permits import FACTS, address, further_headers, right
+from crm_api.communications.deliveries.queueing import queue
 from crm_api.communications.deliveries.writing import context_of, outgoing
 from crm_api.communications.facts import LetterQueued
-from crm_api.communications.templates.catalogue import default_template, pick_language
+from crm_api.communications.templates.catalogue import default_template
 from crm_api.communications.templates.render import RenderedLetter, render_letter
 from crm_api.contacts.consents.rules import Verdict
 from crm_api.kit.db import ReadSession, Row, RowLike, Tenant, WriteSession, prepare
-from crm_api.kit.ids import new_id
 from crm_api.kit.problems import NotFound
 from crm_api.outbox.facts import GiveUp, Job
 from crm_api.outbox.service import emit
@@ -50,22 +50,6 @@ _EARLIER = prepare(
                     'charged_back')
                 AND (g.received_at, g.id) < (CAST(:received_at AS timestamptz), CAST(:gift_id AS uuid))
         )
-        """
-    )
-)
-INSERT = prepare(
-    text(
-        """
-        INSERT INTO messages (organization_id, id, kind, channel, purpose, legal_basis, consent_event_id, contact_id,
-            gift_id, receipt_id, dedupe_key, language, recipient, state, reason, created_at, updated_at)
-        VALUES (:organization_id, :id, :kind, 'email', :purpose, :legal_basis, :consent_event_id, :contact_id,
-            :gift_id, :receipt_id, :dedupe_key, :language, :recipient, :state, :reason, :now, :now)
-        ON CONFLICT (organization_id, dedupe_key) DO UPDATE SET kind = excluded.kind, purpose = excluded.purpose,
-            legal_basis = excluded.legal_basis, consent_event_id = excluded.consent_event_id,
-            contact_id = excluded.contact_id, language = excluded.language, recipient = excluded.recipient,
-            state = excluded.state, reason = excluded.reason, updated_at = excluded.updated_at
-            WHERE messages.state = 'canceled'
-        RETURNING id
         """
     )
 )
@@ -168,27 +152,15 @@ async def decide_letter(session: WriteSession, gift_id: UUID, wanted: str) -> No
             _EARLIER, contact_id=contact["id"], gift_id=gift_id, received_at=gift["received_at"]
         )
         kind = "thank_you" if known else "welcome"
-    recipient, reason, permit = address(contact, PURPOSES[kind], None, session.now)
-    if recipient is not None and (reason := await _untimely(session, kind, gift)) is not None:
-        recipient = None
-    message_id = await session.fetch_val(
-        INSERT,
-        id=new_id(),
-        kind=kind,
-        purpose=PURPOSES[kind],
-        **right(permit),
-        contact_id=contact["id"],
+    await queue(
+        session,
+        kind,
+        contact,
+        f"{family}:{gift_id}",
+        language=contact["language"],
+        unwanted=await _untimely(session, kind, gift),
         gift_id=gift_id,
-        receipt_id=None,
-        dedupe_key=f"{family}:{gift_id}",
-        language=pick_language(contact["language"], session.tenant.language),
-        recipient=recipient,
-        state="suppressed" if recipient is None else "queued",
-        reason=reason,
-        now=session.now,
     )
-    if message_id is not None and recipient is not None:
-        emit(session, LetterQueued(message_id=message_id))
 
 
 async def _untimely(session: WriteSession, kind: str, gift: Row) -> str | None:
