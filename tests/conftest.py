@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.effort import examples
+from tests.support.fake_stripe import FakeStripe, fake_stripe
 from tests.support.services import Services, prepare_services, process_database
 from tests.support.world import World, close_pools, open_world
 
@@ -104,6 +105,13 @@ async def make_world(database_url: str, services: Services, tmp_path: Path, pool
     yield make
     for world in made:
         await world.close()
+
+
+@pytest.fixture
+async def stripe() -> AsyncIterator[FakeStripe]:
+    """Stripe's API, speaking its documented protocol."""
+    async with fake_stripe() as found:
+        yield found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,18 +13,12 @@ import pytest
 from crm_api.kit import clock
 from crm_api.payments.checkouts import service
 from tests.conftest import MakeWorld
-from tests.support.fake_stripe import API_KEY, FakeStripe, fake_stripe
+from tests.support.fake_stripe import API_KEY, FakeStripe
 from tests.support.stripe_events import Event, stripe_event
 from tests.support.world import STRIPE_SECRET, World
 
 AMOUNT = 2500
 PATH = "/v1/donations/checkout"
-
-
-@pytest.fixture
-async def stripe() -> AsyncIterator[FakeStripe]:
-    async with fake_stripe() as found:
-        yield found
 
 
 @pytest.fixture

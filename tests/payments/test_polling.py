@@ -11,18 +11,12 @@ import pytest
 
 from crm_api.kit import clock
 from tests.conftest import MakeWorld
-from tests.support.fake_stripe import API_KEY, FakeStripe, fake_stripe
+from tests.support.fake_stripe import API_KEY, FakeStripe
 from tests.support.gateways import FakeGateway, connect, fake_gateway, send
 from tests.support.stripe_events import Event, ids, stripe_event
 from tests.support.world import STRIPE_SECRET, World
 
 AMOUNT = 2500
-
-
-@pytest.fixture
-async def stripe() -> AsyncIterator[FakeStripe]:
-    async with fake_stripe() as found:
-        yield found
 
 
 @pytest.fixture

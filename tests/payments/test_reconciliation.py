@@ -12,7 +12,7 @@ from crm_api.kit import clock
 from crm_api.payments.providers.stripe.listing import listed
 from crm_api.payments.reconciliation import work
 from tests.conftest import MakeWorld
-from tests.support.fake_stripe import API_KEY, FakeStripe, fake_stripe
+from tests.support.fake_stripe import FakeStripe
 from tests.support.gateways import FakeGateway, connect, fake_gateway
 from tests.support.stripe_events import Event, ids, stripe_event
 from tests.support.world import STRIPE_SECRET, World
@@ -20,19 +20,6 @@ from tests.support.world import STRIPE_SECRET, World
 AMOUNT = 2500
 MADE = clock.utc_now().replace(microsecond=0) - timedelta(days=1)
 SINCE = (MADE - timedelta(hours=5)).isoformat()
-
-
-@pytest.fixture
-async def stripe() -> AsyncIterator[FakeStripe]:
-    async with fake_stripe() as found:
-        yield found
-
-
-@pytest.fixture
-async def books(make_world: MakeWorld, stripe: FakeStripe) -> World:
-    world = await make_world(service_urls={"stripe": stripe.url}, job_retry_base_seconds=0.001)
-    await world.stripe_connection(STRIPE_SECRET, api_key=API_KEY)
-    return world
 
 
 def charge(seed: str, *, after: float = 0, fee: int | None = 100, **changes: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -12,27 +11,13 @@ import pytest
 from crm_api.kit import clock
 from crm_api.payments import tasks
 from crm_api.payments.providers.stripe import StripeProvider, payouts
-from tests.conftest import MakeWorld
 from tests.ledger.test_books import balances
-from tests.support.fake_stripe import API_KEY, FakeStripe, fake_stripe
+from tests.support.fake_stripe import FakeStripe
 from tests.support.stripe_events import Event, gift_event, ids, stripe_event
-from tests.support.world import STRIPE_SECRET, World
+from tests.support.world import World
 
 NOW = clock.utc_now().replace(microsecond=0)
 MADE = NOW - timedelta(days=1)
-
-
-@pytest.fixture
-async def stripe() -> AsyncIterator[FakeStripe]:
-    async with fake_stripe() as found:
-        yield found
-
-
-@pytest.fixture
-async def books(make_world: MakeWorld, stripe: FakeStripe) -> World:
-    world = await make_world(service_urls={"stripe": stripe.url}, job_retry_base_seconds=0.001)
-    await world.stripe_connection(STRIPE_SECRET, api_key=API_KEY)
-    return world
 
 
 def gift(seed: str) -> Event:

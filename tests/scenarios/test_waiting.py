@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,18 +15,12 @@ from crm_api.payments import apply as applying
 from crm_api.payments.inbox.service import APPLY
 from crm_api.worker import Worker
 from tests.conftest import MakeWorld
-from tests.support.fake_stripe import API_KEY, FakeStripe, fake_stripe
+from tests.support.fake_stripe import API_KEY, FakeStripe
 from tests.support.stories import known, subscription
 from tests.support.stripe_events import Event, gift_event, ids, stripe_event
 from tests.support.world import STRIPE_SECRET, World
 
 FETCH = "payments.fetch_payment"
-
-
-@pytest.fixture
-async def stripe() -> AsyncIterator[FakeStripe]:
-    async with fake_stripe() as found:
-        yield found
 
 
 @pytest.fixture

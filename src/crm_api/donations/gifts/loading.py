@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -28,7 +27,6 @@ from crm_api.donations.gifts.balances import Entry
 from crm_api.donations.gifts.facts import GiftsRestated
 from crm_api.donations.gifts.models import gift_external_ids, gifts, payment_entries
 from crm_api.donations.gifts.service import restated
-from crm_api.kit import clock
 from crm_api.kit.db import ReadSession, Row, RowLike, Statement, WriteSession, prepare
 from crm_api.kit.ids import new_id
 from crm_api.kit.money import exponent
@@ -220,12 +218,12 @@ async def insert_many(session: WriteSession, new: Sequence[NewGift]) -> None:
 
 
 async def _noted(session: WriteSession, new: Sequence[NewGift]) -> None:
-    now, told = clock.utc_now(), []
+    told: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     for number, one in enumerate(new):
         if number % 500 == 0:
             await asyncio.sleep(0)  # or the rows would wait to be sent
-        entries += (_entry(one.row["id"], entry, now) for entry in one.entries)
+        entries += _entries(one.row["id"], one.entries)
         _write_ids(session, one.row["id"], [(item["system"], item["id"]) for item in one.row["external_ids"]])
         for credit in one.credits:
             session.later(soft_credits, **_credit(session, one.row["id"], credit))
@@ -240,25 +238,12 @@ def _credit(session: WriteSession, gift_id: UUID, said: Mapping[str, Any]) -> di
     return {"id": new_id(), "gift_id": gift_id, **said, **fixed}
 
 
+def _entries(gift_id: UUID, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return [{"gift_id": gift_id, **repository.entry_values(entry)} for entry in entries]
+
+
 def _write_entries(session: WriteSession, gift_id: UUID, entries: Iterable[Entry]) -> None:
-    now = clock.utc_now()
-    session.later_rows(payment_entries, [_entry(gift_id, entry, now) for entry in entries])
-
-
-def _entry(gift_id: UUID, entry: Entry, now: datetime) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "gift_id": gift_id,
-        "entry_key": entry.key,
-        "kind": entry.kind,
-        "occurred_at": entry.occurred_at,
-        "amount": entry.amount,
-        "ref": entry.ref,
-        "status": entry.status,
-        "reason": entry.reason,
-        "started_at": entry.started_at,
-        "recorded_at": now,
-    }
+    session.later_rows(payment_entries, _entries(gift_id, entries))
 
 
 def _write_ids(session: WriteSession, gift_id: UUID, ids: Iterable[tuple[str, str]]) -> None:

@@ -28,7 +28,7 @@ from crm_api.payments.providers.reading import at, mapping, sequence, text
 Interpret = Callable[[Any], Interpretation]
 _TOKEN_SECONDS, _RENEWED_AT_MOST = 1800.0, 10.0
 """A token lives for hours; nobody asks for another one more often than that."""
-LOCALE = re.compile(r"[a-z]{2}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
+_LOCALE = re.compile(r"[a-z]{2}(-[A-Z][a-z]{3})?(-[A-Z]{2})?")
 _CAPTURE = {
     "charge": "PAYMENT.CAPTURE.COMPLETED",
     "pending": "PAYMENT.CAPTURE.PENDING",
@@ -174,15 +174,7 @@ class PayPalApi:
         amount = printed(order.amount)
         if amount is None:
             raise Refused("decimals", f"PayPal takes no such fraction of {order.amount.currency}; give whole units")
-        context: dict[str, Any] = {
-            "return_url": order.success_url,
-            "cancel_url": order.cancel_url,
-            "user_action": "PAY_NOW",
-            "shipping_preference": "NO_SHIPPING",
-        }
-        if order.language and LOCALE.fullmatch(order.language):
-            context["locale"] = order.language
-        wallet: dict[str, Any] = {"experience_context": context}
+        wallet: dict[str, Any] = {"experience_context": page_of(order, "PAY_NOW")}
         if order.email:
             wallet["email_address"] = order.email
         body = {
@@ -207,8 +199,26 @@ class PayPalApi:
         links = {at(link, "rel"): at(link, "href") for link in sequence(found.get("links"))}
         url = text(links.get("payer-action") or links.get("approve"), 2000)
         if status not in (200, 201) or order_id is None or url is None:
-            raise Refused(word(at(next(iter(sequence(found.get("details"))), None), "issue")) or f"http_{status}")
+            raise Refused(issue(found) or f"http_{status}")
         return CheckoutLink(url, (f"order:{order_id}",))
+
+
+def page_of(order: CheckoutOrder, action: str) -> dict[str, Any]:
+    """How PayPal's page is to be: where it leads back to, what its button says, the payer's language."""
+    context: dict[str, Any] = {
+        "return_url": order.success_url,
+        "cancel_url": order.cancel_url,
+        "user_action": action,
+        "shipping_preference": "NO_SHIPPING",
+    }
+    if order.language and _LOCALE.fullmatch(order.language):
+        context["locale"] = order.language
+    return context
+
+
+def issue(found: dict[str, Any]) -> str | None:
+    """PayPal's own word for a refusal."""
+    return word(at(next(iter(sequence(found.get("details"))), None), "issue")) or word(found.get("name"))
 
 
 def _as_event(

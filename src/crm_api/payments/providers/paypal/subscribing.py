@@ -16,7 +16,7 @@ import orjson
 from crm_api.payments.abilities import CheckoutLink, CheckoutOrder, Refused
 from crm_api.payments.outside import OUTSIDE
 from crm_api.payments.providers.exact import word
-from crm_api.payments.providers.paypal.api import LOCALE, Denied, PayPalApi
+from crm_api.payments.providers.paypal.api import Denied, PayPalApi, issue, page_of
 from crm_api.payments.providers.paypal.reading import mark, ours, paypal_id, printed
 from crm_api.payments.providers.reading import at, sequence, text
 
@@ -47,7 +47,7 @@ async def subscribe(api: PayPalApi, order: CheckoutOrder) -> CheckoutLink:
     links = {at(link, "rel"): at(link, "href") for link in sequence(found.get("links"))}
     url = text(links.get("approve"), 2000)
     if status not in _MADE or name is None or url is None:
-        raise Refused(_issue(found) or f"http_{status}")
+        raise Refused(issue(found) or f"http_{status}")
     return CheckoutLink(url, (f"subscription:{name}",))
 
 
@@ -57,8 +57,8 @@ async def _product(api: PayPalApi) -> bool:
     status, found, _ = await api.call(
         "POST", "/v1/catalogs/products", content=orjson.dumps(said), request_id=f"product-{PRODUCT}"
     )
-    if status not in _MADE and _issue(found) != "duplicate_resource_identifier":
-        raise Refused(_issue(found) or f"http_{status}")
+    if status not in _MADE and issue(found) != "duplicate_resource_identifier":
+        raise Refused(issue(found) or f"http_{status}")
     return True
 
 
@@ -66,7 +66,7 @@ async def _made(api: PayPalApi, path: str, said: dict[str, Any], request_id: str
     status, found, _ = await api.call("POST", path, content=orjson.dumps(said), request_id=request_id)
     name = paypal_id(found.get("id"))
     if status not in _MADE or name is None:
-        raise Refused(_issue(found) or f"http_{status}")
+        raise Refused(issue(found) or f"http_{status}")
     return name
 
 
@@ -90,27 +90,14 @@ def _plan(order: CheckoutOrder, amount: dict[str, str]) -> dict[str, Any]:
 
 
 def _subscription(order: CheckoutOrder, plan_id: str) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "return_url": order.success_url,
-        "cancel_url": order.cancel_url,
-        "user_action": "SUBSCRIBE_NOW",
-        "shipping_preference": "NO_SHIPPING",
-    }
-    if order.language and LOCALE.fullmatch(order.language):
-        context["locale"] = order.language
     said: dict[str, Any] = {
         "plan_id": plan_id,
         "custom_id": mark(order.id, order.metadata, plan=True),
-        "application_context": context,
+        "application_context": page_of(order, "SUBSCRIBE_NOW"),
     }
     if order.email:
         said["subscriber"] = {"email_address": order.email}
     return said
-
-
-def _issue(found: dict[str, Any]) -> str | None:
-    """PayPal's own word for a refusal."""
-    return word(at(next(iter(sequence(found.get("details"))), None), "issue")) or word(found.get("name"))
 
 
 def first_of(subscription: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ takes the one that is furthest along.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,17 +24,23 @@ _AT_ONCE = "100"
 Status = Literal["pending", "succeeded", "failed", "canceled", "partially_refunded", "refunded", "disputed"]
 
 
+async def _page(
+    api: StripeApi, what: str, asked: Sequence[tuple[str, str]], cursor: str | None
+) -> tuple[list[dict[str, Any]], str | None, datetime]:
+    """A page of a list of Stripe's, where to go on if there is more, and when it was answered."""
+    after = [("starting_after", cursor)] if cursor is not None else []
+    answer, now = await api.read(f"/v1/{what}", *asked, *after)
+    if answer is None:
+        raise Refused("not_readable", f"the api_key must be allowed to read {what}")
+    found = [mapping(one) for one in sequence(answer.get("data"))]
+    return found, ident(found[-1]) if found and answer.get("has_more") is True else None, now
+
+
 async def list_payments(api: StripeApi, since: datetime, until: datetime, cursor: str | None) -> ListedPage:
     """Charges made in that time. `Refused` where the key may not read them."""
     asked = [("created[gte]", str(unix(since))), ("created[lt]", str(unix(until))), ("limit", _AT_ONCE)]
     asked.append(("expand[]", "data.balance_transaction"))
-    if cursor is not None:
-        asked.append(("starting_after", cursor))
-    answer, _ = await api.read("/v1/charges", *asked)
-    if answer is None:
-        raise Refused("not_readable", "the api_key must be allowed to read charges")
-    charges = [mapping(one) for one in sequence(answer.get("data"))]
-    last = ident(charges[-1]) if charges and answer.get("has_more") is True else None
+    charges, last, _ = await _page(api, "charges", asked, cursor)
     return ListedPage(tuple(found for one in charges if (found := listed(one)) is not None), last)
 
 
@@ -74,14 +81,7 @@ def _status(charge: dict[str, Any], amount: int, refunded: int) -> Status:
 
 async def list_plans(api: StripeApi, cursor: str | None) -> ListedPlans:
     """Subscriptions of every status. `Refused` where the key may not read them."""
-    asked = [("status", "all"), ("limit", _AT_ONCE)]
-    if cursor is not None:
-        asked.append(("starting_after", cursor))
-    answer, now = await api.read("/v1/subscriptions", *asked)
-    if answer is None:
-        raise Refused("not_readable", "the api_key must be allowed to read subscriptions")
-    found = [mapping(one) for one in sequence(answer.get("data"))]
-    last = ident(found[-1]) if found and answer.get("has_more") is True else None
+    found, last, now = await _page(api, "subscriptions", [("status", "all"), ("limit", _AT_ONCE)], cursor)
     return ListedPlans(tuple(plan for one in found if (plan := listed_plan(one, now)) is not None), last)
 
 
