@@ -15,7 +15,7 @@ import pytest
 
 from crm_api.scoring import service as scoring
 from crm_api.worker import Worker
-from tests.support.donors import SCORES, T0, give, rebuild, summaries, transitions, z
+from tests.support.donors import SCORES, T0, forget, give, rebuild, summaries, transitions, z
 from tests.support.stories import subscription
 from tests.support.stripe_events import gift_event, stripe_event
 from tests.support.world import World
@@ -48,7 +48,8 @@ async def history(world: World, rng: random.Random, donors: int, gifts: int) -> 
             for event in events:
                 await world.stripe_sends(event)
         else:
-            gift = await world.donation(contact["id"], amount, currency, received_at=z(at))
+            channel = rng.choice([None, "mail", "email", "web"])
+            gift = await world.donation(contact["id"], amount, currency, received_at=z(at), channel=channel)
             if rng.random() < 0.3:
                 part = {"amount": {"amount": rng.randint(1, amount), "currency": currency}}
                 await world.post(f"/v1/donations/{gift['id']}/refunds", part)
@@ -67,6 +68,9 @@ async def test_figures_stepped_gift_by_gift_are_those_of_a_rebuild(world: World,
     contacts = await history(world, random.Random(seed), donors, 40)
     stepped = await summaries(world)
     assert len(stepped) > donors / 2
+    assert {row["first_channel"] for row in stepped.values()} - {None}
+    assert {row["streak_years"] for row in stepped.values()} - {0, 1}
+    await forget(world)  # what stands as it comes out is not written: so nothing stands
     await rebuild(world)
     assert await summaries(world) == stepped
     before = {contact: await transitions(world, contact) for contact in contacts}

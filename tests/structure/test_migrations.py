@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from crm_api import migrate
 from tests.structure.catalogue import read_catalogue
+from tests.support.donors import forget, rebuild, summaries
 from tests.support.services import Services, as_service, prepare_services
 from tests.support.world import open_world
 from tests.test_walk import test_a_first_gift_brings_a_contact_a_status_and_one_welcome as the_walk
@@ -135,7 +136,7 @@ def oldest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 async def test_the_walk_on_the_oldest_postgres(
     oldest: Services, services: Services, tmp_path: Path, worker_id: str
 ) -> None:
-    """Upgrade an empty database, compare it with the models, then webhook to letter."""
+    """Upgrade an empty database, compare it with the models, webhook to letter, then every donor's figures anew."""
     async with empty_database(oldest, "smoke") as owner_url:
         await asyncio.to_thread(migrate.migrate, owner_url, as_service(owner_url))
         await asyncio.to_thread(migrate.check, owner_url)
@@ -149,4 +150,13 @@ async def test_the_walk_on_the_oldest_postgres(
         await the_walk(world)
         page = await world.get("/v1/contacts", params={"q": "jenny.rosen@ex", "include_total": "true"})
         assert page["total"] == 1
+        giver = (await world.contact())["id"]
+        for channel in ("mail", "email", "web"):
+            await world.donation(giver, received_at="2024-03-01T12:00:00Z", channel=channel)
+        await world.drain()
+        stepped = await summaries(world)
+        assert stepped[giver]["first_channel"] == "mail"
+        await forget(world)
+        await rebuild(world)
+        assert await summaries(world) == stepped
         await world.close()

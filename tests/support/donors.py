@@ -20,6 +20,15 @@ CHANGES = prepare(
     )
 )
 _SUMMARIES = prepare(text("SELECT * FROM donor_summaries WHERE organization_id = :organization_id ORDER BY contact_id"))
+_SPOIL = prepare(
+    text(
+        "UPDATE donor_summaries SET gift_count = 77, gifts_without_rate = 77, total_given = 77, average_gift = 77, "
+        "largest_gift = 77, total_last_365_days = 77, this_year_total = 77, last_year_total = 77, "
+        "previous_year_total = 77, streak_years = 77, best_year = 77, best_year_total = 77, first_channel = 'other', "
+        "first_gift_date = '1999-09-09', last_gift_date = '1999-09-09', is_new = NOT is_new, is_major = NOT is_major, "
+        "is_recurring = NOT is_recurring WHERE organization_id = :organization_id"
+    )
+)
 SCORES = ("rfm_recency", "rfm_frequency", "rfm_monetary")
 
 
@@ -55,6 +64,12 @@ async def rebuild(world: World) -> None:
     assert tenant is not None
     async with world.database.write(tenant) as session:
         await scoring.rebuild(session)
+
+
+async def forget(world: World) -> None:
+    """Spoil every stored figure but the status, whose changes are recorded."""
+    async with world.database.write(world.tenant) as session:
+        await session.execute(_SPOIL)
 
 
 async def give(world: World, contact: Any, at: datetime, amount: int = 2500, currency: str = "USD") -> Any:
