@@ -8,9 +8,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
+from crm_api.kit.db import WriteSession, prepare
+from crm_api.segmentation import repository
 from tests.support.world import World
 
+_SETTINGS = prepare(
+    text(
+        "SELECT current_setting(n) AS value FROM unnest(CAST(:names AS text[])) n "
+        "WHERE CAST(:organization_id AS uuid) IS NOT NULL"
+    )
+)
 T0 = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
 
@@ -213,6 +222,36 @@ async def test_members_kept_step_by_step_are_those_of_a_reckoning(world: World) 
             assert chain == ["entered", "left"] * (len(chain) // 2) + ["entered"] * (len(chain) % 2)
     assert sum(map(len, stepped.values())) > 10
     assert all(UUID(one) for one in ids)
+
+
+async def test_looking_at_everybody_leaves_the_transaction_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nested loops are off meanwhile: with stale statistics they compared everybody with everybody."""
+    names = ("enable_nestloop", "statement_timeout", "work_mem")
+
+    async def settings(session: WriteSession) -> list[str]:
+        rows = await session.fetch(_SETTINGS, names=list(names))
+        return [row["value"] for row in rows]
+
+    async with world.database.write(world.tenant) as session:
+        before = await settings(session)
+        assert before[:2] == ["on", "30s"]
+        async with repository.over_everybody(session, seconds=7):
+            assert await settings(session) == ["off", "7s", "64MB"]
+        assert await settings(session) == before
+
+    entered: list[int] = []
+    whole = repository.over_everybody
+
+    def counted(session: WriteSession, *, seconds: int) -> Any:
+        entered.append(seconds)
+        return whole(session, seconds=seconds)
+
+    monkeypatch.setattr(repository, "over_everybody", counted)
+    await segment(world, "Generous", GENEROUS)
+    await world.post("/v1/segments/preview", {"rule": GENEROUS}, expect=200)
+    assert entered == [900, 30]
 
 
 async def test_searching_by_a_rule_pages_through_contacts_and_gifts(world: World) -> None:

@@ -13,8 +13,8 @@ FISCAL_YEAR_SQL: Final = (
     "CAST(date_part('year', {day}) AS integer) + "
     "CASE WHEN {start} > 1 AND date_part('month', {day}) >= {start} THEN 1 ELSE 0 END"
 )
-"""The fiscal year as an SQL expression over a date, without a detour by intervals: statements over every gift use it.
-`format` it with the expressions of ``day`` and of ``start``, the first month of the year."""
+"""The fiscal year as an SQL expression over a date, for one donor's gifts; statements over every gift take
+`year_starts`. `format` it with the expressions of ``day`` and of ``start``, the first month of the year."""
 
 
 FIRST_YEAR: Final = 1900

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.kit.fiscal import fiscal_year
 from crm_api.kit.ids import new_id
+from crm_api.kit.planner import configure
 from crm_api.scoring.fiscal import FIRST_YEAR, MOST_YEARS, year_starts
 from crm_api.scoring.repository import NO_GIFT_NO_SCORE, YEARS_TOO, Standing
 from crm_api.scoring.rfm import (
@@ -22,15 +23,6 @@ from crm_api.scoring.rfm import (
 from crm_api.scoring.settings import Rfm
 from crm_api.scoring.status import IS_MAJOR_SQL, IS_NEW_SQL, IS_RECURRING_SQL, REASONS_SQL, STATUS_SQL
 from crm_api.scoring.summary import AVERAGE_GIFT_SQL
-
-_PATIENCE = prepare(
-    text(
-        "SELECT set_config('statement_timeout', '900000', true), set_config('enable_hashagg', 'off', true), "
-        "set_config('work_mem', '64MB', true), "
-        "set_config('idle_in_transaction_session_timeout', '900000', true) "
-        "WHERE CAST(:organization_id AS uuid) IS NOT NULL"
-    )
-)
 
 
 def _capped(total: str) -> str:
@@ -261,7 +253,13 @@ _UNNOTED = prepare(
 async def patience(session: WriteSession) -> None:
     """Let statements of this transaction take minutes: they go through all gifts of an organization. In the order of an
     index, that is: tables of all donors in memory took twice the time and a hundred megabytes."""
-    await session.fetch(_PATIENCE)
+    await configure(
+        session,
+        statement_timeout="900s",
+        idle_in_transaction_session_timeout="900s",
+        enable_hashagg="off",
+        work_mem="64MB",
+    )
 
 
 def _how(rfm: Rfm, as_of: date) -> tuple[_Scoring, dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.kit.ids import new_id
+from crm_api.kit.planner import configured
 from crm_api.kit.predicates.compiling import Compiled
 
 _ACTIVE = prepare(
@@ -142,23 +143,11 @@ async def leave(session: WriteSession, pairs: Sequence[tuple[UUID, UUID]], at: d
     return await session.execute(_LEAVE, rows=_pairs(pairs), now=at) if pairs else 0
 
 
-_EVERYBODY = prepare(
-    text(
-        "SELECT set_config('statement_timeout', :patience, true), set_config('enable_nestloop', :nested, true), "
-        "set_config('work_mem', :memory, true) WHERE CAST(:organization_id AS uuid) IS NOT NULL"
-    )
-)
-
-
-@asynccontextmanager
-async def over_everybody(session: WriteSession, *, seconds: int) -> AsyncIterator[None]:
+def over_everybody(session: WriteSession, *, seconds: int) -> AbstractAsyncContextManager[None]:
     """For statements that go through all contacts and may take so many seconds. Of whom a rule finds, and of a segment
     that has just got its first members, the planner knows nothing: taking them for a handful, it would compare
     everybody with everybody."""
-    patience = f"{seconds}s"
-    await session.fetch(_EVERYBODY, patience=patience, nested="off", memory="64MB")
-    yield
-    await session.fetch(_EVERYBODY, patience=patience, nested="on", memory="8MB")
+    return configured(session, statement_timeout=f"{seconds}s", enable_nestloop="off", work_mem="64MB")
 
 
 async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: datetime) -> Row:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
 from crm_api.kit.ids import new_id
+from crm_api.kit.planner import configure
 
 _BOOKS = "hashtextextended('ledger:' || CAST(CAST(:organization_id AS uuid) AS text), 0)"
 _LOCK_ALONE = prepare(text(f"SELECT pg_advisory_xact_lock({_BOOKS})"))
@@ -183,13 +184,6 @@ _POST_PLAIN = prepare(
         """
     )
 )
-# A plan made for any number of ids takes them for ten, and then compares thousands with thousands one by one.
-_PLAN_ANEW = prepare(
-    text(
-        "SELECT set_config('plan_cache_mode', 'force_custom_plan', true) "
-        "WHERE CAST(:organization_id AS uuid) IS NOT NULL"
-    )
-)
 _LATER_PASS = prepare(
     text(
         "SELECT EXISTS (SELECT 1 FROM jobs WHERE organization_id = :organization_id AND state = 'due' "
@@ -224,7 +218,7 @@ async def count_unposted(session: ReadSession) -> int:
 
 async def plan_anew(session: ReadSession) -> None:
     """Let every statement of this transaction be planned for the values it is given: those of passes over many."""
-    await session.fetch(_PLAN_ANEW)
+    await configure(session, plan_cache_mode="force_custom_plan")
 
 
 async def claim(session: WriteSession, ids: Sequence[UUID]) -> None:

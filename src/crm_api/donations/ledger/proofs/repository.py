@@ -9,10 +9,8 @@ from sqlalchemy import text
 
 from crm_api.donations.ledger.repository import UNPOSTED
 from crm_api.kit.db import Row, WriteSession, prepare
+from crm_api.kit.planner import configure
 
-_PATIENCE = prepare(
-    text("SELECT set_config('statement_timeout', '600000', true) WHERE CAST(:organization_id AS uuid) IS NOT NULL")
-)
 # What should stand in the books by the gifts' own columns and splits, beside what stands there. Gifts that the worker
 # has not got to are left out on both sides; where nothing is counted, refunded or lost, nothing was charged. A split
 # is divided by the largest remainder, as `allocations.shares.divide` does.
@@ -165,7 +163,7 @@ _CALM = prepare(
 
 async def replay(session: WriteSession, most: int) -> Row:
     """The books beside a replay of all gifts: totals of every account, how many gifts differ, the first of them."""
-    await session.fetch(_PATIENCE)
+    await configure(session, statement_timeout="600s")
     row = await session.fetch_row(_REPLAY, most=most)
     assert row is not None
     return row
