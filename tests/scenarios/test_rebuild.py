@@ -85,6 +85,36 @@ async def test_figures_stepped_gift_by_gift_are_those_of_a_rebuild(world: World,
     check_scores(stepped)
 
 
+async def test_a_lifetime_of_giving_and_the_largest_sums_come_out_of_a_rebuild_too(world: World) -> None:
+    """Years beyond one word of bits with a gap among them, sums beyond what doubles hold, equal best years."""
+    await world.set_clock(T0)
+    faithful, generous, even = [await world.contact(emails=[]) for _ in range(3)]
+    last = T0.year
+    given = [(faithful, last - back, 100) for back in range(64) if back != 62]
+    given += [(generous, last, 2**53 - 1), (generous, last, 1), (generous, last - 1, 2**53 - 1)]
+    given += [(even, last - 5, 700), (even, last - 3, 700), (even, last - 8, 699), (even, 1900, 1)]
+    items = [
+        {
+            "contact_id": contact["id"],
+            "amount": {"amount": amount, "currency": "USD"},
+            "method": "cash",
+            "received_at": f"{year}-01-02T12:00:00Z",
+        }
+        for contact, year, amount in given
+    ]
+    answer = await world.post("/v1/donations/batch", {"items": items}, expect=200)
+    assert {one["status"] for one in answer["results"]} == {201}
+    await world.drain()
+    stepped = await summaries(world)
+    figures = ("streak_years", "best_year", "best_year_total", "total_given")
+    assert [stepped[faithful["id"]][name] for name in figures] == [62, last, 100, 6300]
+    assert [stepped[generous["id"]][name] for name in figures] == [2, last, 2**53 - 1, 2**53 - 1]
+    assert [stepped[even["id"]][name] for name in figures] == [1, last - 3, 700, 2100]
+    await forget(world)
+    await rebuild(world)
+    assert await summaries(world) == stepped
+
+
 async def test_with_many_donors_a_step_scores_against_the_borders_of_the_last_rebuild(world: World) -> None:
     await world.set_clock(T0)
     await history(world, random.Random(4), 40, 70)

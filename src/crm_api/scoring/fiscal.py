@@ -19,14 +19,15 @@ FISCAL_YEAR_SQL: Final = (
 
 FIRST_YEAR: Final = 1900
 """The first fiscal year a gift can be of: no day before 1900 is taken."""
-MOST_YEARS: Final = 320
-"""More fiscal years than there are from it to the last day that is taken, in 2200."""
 
 
-def year_starts(day: date, start_month: int) -> list[date]:
-    """The first days of `FIRST_YEAR` and every fiscal year from it to that of a day. A day's place among them
-    (``width_bucket`` in Postgres) is its fiscal year, counted from 1, in a fifth of the time of taking dates apart."""
-    return [bounds(year, start_month)[0] for year in range(FIRST_YEAR, fiscal_year(day, start_month) + 1)]
+def year_starts(day: date, start_month: int, years: int | None = None) -> list[date]:
+    """The first days of the fiscal year of a day and those before it: `years` in all, or from `FIRST_YEAR`. A day's
+    place among them (``width_bucket`` in Postgres) is its fiscal year, counted from 1, in a fifth of the time of taking
+    dates apart."""
+    last = fiscal_year(day, start_month)
+    first = FIRST_YEAR if years is None else last - years + 1
+    return [bounds(year, start_month)[0] for year in range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True)

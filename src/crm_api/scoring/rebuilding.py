@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
-from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
+from crm_api.kit.db import ReadSession, Row, Statement, WriteSession, prepare
 from crm_api.kit.fiscal import fiscal_year
 from crm_api.kit.ids import new_id
 from crm_api.kit.planner import configure
-from crm_api.scoring.fiscal import FIRST_YEAR, MOST_YEARS, year_starts
+from crm_api.scoring.everybody import everybody
+from crm_api.scoring.fiscal import year_starts
 from crm_api.scoring.repository import NO_GIFT_NO_SCORE, YEARS_TOO, Standing
 from crm_api.scoring.rfm import (
     RFM_AGAINST_BORDERS_SQL,
@@ -21,7 +23,7 @@ from crm_api.scoring.rfm import (
     borders_from_row,
 )
 from crm_api.scoring.settings import Rfm
-from crm_api.scoring.status import IS_MAJOR_SQL, IS_NEW_SQL, IS_RECURRING_SQL, REASONS_SQL, STATUS_SQL
+from crm_api.scoring.status import REASONS_SQL
 from crm_api.scoring.summary import AVERAGE_GIFT_SQL
 
 
@@ -107,70 +109,6 @@ _STORE_BORDERS = prepare(
 )
 # A UUIDv7 of now for every row: its first part is the same for all of them, the rest is random.
 _NEW_ID = "CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid)"
-# Gifts are summed by fiscal year first, then the years of each donor: as the index has a donor's gifts one after the
-# other by day, both go by without a table of everybody in memory (`patience` sees to that). `given_in` has a bit for
-# each year, the newest first; `best` holds the sum of the best year and, in its last four digits, that year: of equal
-# sums the newest. Of what comes in an order, `any_value` is the first.
-_GIVEN = f"""
-        years AS (
-            SELECT g.contact_id,
-                {FIRST_YEAR - 1} + width_bucket(g.gift_date, CAST(:year_starts AS date[])) AS fiscal_year,
-                count(*) AS gift_count, count(g.base_counted) AS gifts_with_rate,
-                CASE WHEN count(g.base_counted) > 0 THEN {_capped("sum(g.base_counted)")} END AS total,
-                max(g.base_counted) AS largest_gift,
-                sum(g.base_counted) FILTER (WHERE g.gift_date >= CAST(:as_of AS date) - 365) AS recent,
-                min(g.received_at) AS first_gift_at, max(g.received_at) AS last_gift_at,
-                min(g.gift_date) AS first_gift_date, max(g.gift_date) AS last_gift_date,
-                any_value(coalesce(g.channel, '') ORDER BY g.gift_date, g.id) AS first_channel
-            FROM gifts g
-            WHERE g.organization_id = :organization_id AND g.contact_id IS NOT NULL AND g.counted > 0
-                AND g.gift_date <= CAST(:as_of AS date)
-            GROUP BY 1, 2
-        ),
-        given AS (
-            SELECT y.contact_id, CAST(sum(y.gift_count) AS bigint) AS gift_count,
-                CAST(sum(y.gifts_with_rate) AS bigint) AS gifts_with_rate,
-                {_capped("sum(y.total)")} AS total_given, max(y.largest_gift) AS largest_gift,
-                {_capped("sum(y.recent)")} AS total_last_365_days,
-                min(y.first_gift_at) AS first_gift_at, max(y.last_gift_at) AS last_gift_at,
-                min(y.first_gift_date) AS first_gift_date, max(y.last_gift_date) AS last_gift_date,
-                max(y.total) FILTER (WHERE y.fiscal_year = :fiscal_year) AS this_year_total,
-                max(y.total) FILTER (WHERE y.fiscal_year = :fiscal_year - 1) AS last_year_total,
-                max(y.total) FILTER (WHERE y.fiscal_year = :fiscal_year - 2) AS previous_year_total,
-                bit_or(set_bit(CAST(B'0' AS bit({MOST_YEARS})), :fiscal_year - y.fiscal_year, 1)) AS given_in,
-                max(CAST(y.total AS numeric) * 10000 + y.fiscal_year) AS best,
-                any_value(y.first_channel ORDER BY y.fiscal_year) AS first_channel
-            FROM years y GROUP BY y.contact_id
-        ),
-        live AS (
-            SELECT DISTINCT p.contact_id FROM recurring_plans p
-            WHERE p.organization_id = :organization_id AND p.status IN ('active', 'past_due') AND EXISTS (
-                SELECT 1 FROM gifts g WHERE g.organization_id = :organization_id AND g.plan_id = p.id
-                    AND g.contact_id = p.contact_id AND g.counted > 0 AND g.gift_date <= CAST(:as_of AS date))
-        )"""
-_JUDGED = f"""
-        figures AS (
-            SELECT {{which}}, coalesce(g.gift_count, 0) AS gift_count,
-                coalesce(g.gifts_with_rate, 0) AS gifts_with_rate,
-                coalesce(g.gift_count - g.gifts_with_rate, 0) AS gifts_without_rate,
-                coalesce(g.total_given, 0) AS total_given,
-                g.largest_gift, coalesce(g.total_last_365_days, 0) AS total_last_365_days, g.first_gift_at,
-                g.last_gift_at, g.first_gift_date, g.last_gift_date,
-                coalesce(g.this_year_total, 0) AS this_year_total, coalesce(g.last_year_total, 0) AS last_year_total,
-                coalesce(g.previous_year_total, 0) AS previous_year_total,
-                coalesce(position(B'0' IN substring(g.given_in FROM position(B'1' IN g.given_in))) - 1, 0)
-                    AS streak_years,
-                CAST(mod(g.best, 10000) AS integer) AS best_year, CAST(div(g.best, 10000) AS bigint) AS best_year_total,
-                nullif(g.first_channel, '') AS first_channel, l.contact_id IS NOT NULL AS is_live_recurring,
-                CAST(:as_of AS date) - g.last_gift_date AS days_since_last_gift,
-                CAST(:as_of AS date) - g.first_gift_date AS days_since_first_gift
-            FROM given g {{known}} LEFT JOIN live l ON l.contact_id = g.contact_id
-        ),
-        judged AS (
-            SELECT f.*, {AVERAGE_GIFT_SQL} AS average_gift, {STATUS_SQL} AS donor_status, {IS_NEW_SQL} AS is_new,
-                {IS_MAJOR_SQL} AS is_major, {IS_RECURRING_SQL} AS is_recurring
-            FROM figures f
-        )"""
 _FIGURES = (
     "gift_count", "gifts_without_rate", "total_given", "average_gift", "largest_gift", "total_last_365_days",
     "first_gift_at", "last_gift_at", "first_gift_date", "last_gift_date", "this_year_total", "last_year_total",
@@ -182,16 +120,15 @@ _COMES_OUT = ", ".join(f"j.{name}" for name in _FIGURES)
 
 
 # A row that would come out as it stands is not written, nor locked: on most nights that is nearly everybody.
-_REBUILD = prepare(
-    text(
-        f"""
-        WITH {_GIVEN},{
-            _JUDGED.format(
-                which="coalesce(g.contact_id, s.contact_id) AS contact_id, s.before",
-                known="FULL JOIN (SELECT d.contact_id, d AS before FROM donor_summaries d "
-                "WHERE d.organization_id = :organization_id) s ON s.contact_id = g.contact_id",
-            )
-        },
+@lru_cache(maxsize=8)
+def _rebuild(years: int) -> Statement:
+    which = "coalesce(g.contact_id, s.contact_id) AS contact_id, s.before"
+    known = """FULL JOIN (SELECT d.contact_id, d AS before FROM donor_summaries d
+                WHERE d.organization_id = :organization_id) s ON s.contact_id = g.contact_id"""
+    return prepare(
+        text(
+            f"""
+        WITH {everybody(years, which, known)},
         fresh AS MATERIALIZED (
             SELECT j.* FROM judged j
             WHERE ({_STORED_AS})
@@ -225,19 +162,28 @@ _REBUILD = prepare(
             is_recurring = excluded.is_recurring, rules_version = excluded.rules_version, as_of = excluded.as_of,
             computed_at = excluded.computed_at, {NO_GIFT_NO_SCORE}
         """
+        )
     )
-)
-_OVERVIEW = prepare(
-    text(
-        f"""
-        WITH {_GIVEN},{_JUDGED.format(which="g.contact_id", known="")}
+
+
+@lru_cache(maxsize=8)
+def _overview(years: int) -> Statement:
+    return prepare(
+        text(
+            f"""
+        WITH {everybody(years, "g.contact_id")}
         SELECT (SELECT count(*) FROM judged) AS donors, (SELECT sum(j.total_given) FROM judged j) AS total_given,
             (SELECT jsonb_object_agg(c.donor_status, c.n)
                 FROM (SELECT donor_status, count(*) AS n FROM judged GROUP BY 1) c) AS statuses
         WHERE CAST(:organization_id AS uuid) IS NOT NULL
         """
+        )
     )
-)
+
+
+# A gift's day is that of its moment, in some time zone.
+_OLDEST = prepare(text("SELECT min(received_at) FROM gifts WHERE organization_id = :organization_id"))
+_YEARS_AT_ONCE = 8
 _UNNOTED = prepare(
     text(
         """
@@ -252,12 +198,14 @@ _UNNOTED = prepare(
 
 async def patience(session: WriteSession) -> None:
     """Let statements of this transaction take minutes: they go through all gifts of an organization. In the order of an
-    index, that is: tables of all donors in memory took twice the time and a hundred megabytes."""
+    index, that is: tables of all donors in memory took twice the time and a hundred megabytes. And never by a loop for
+    each donor: of gifts that have just been imported the planner knows nothing, and would take them for a handful."""
     await configure(
         session,
         statement_timeout="900s",
         idle_in_transaction_session_timeout="900s",
         enable_hashagg="off",
+        enable_nestloop="off",
         work_mem="64MB",
     )
 
@@ -306,17 +254,26 @@ async def rescore_few(session: WriteSession, borders: RfmBorders, as_of: date, r
 async def rebuild_summaries(session: WriteSession, by: Standing, as_of: date) -> int:
     """Every donor's figures and status in one statement, with a row for each change of status; how many donors' rows
     had to be written. `as_of` and `computed_at` of the others stay: what they say has held since."""
+    starts = await _year_starts(session, by, as_of)
     return await session.execute(
-        _REBUILD,
+        _rebuild(len(starts)),
         as_of=as_of,
         computed_at=session.now,
         currency=session.tenant.currency,
         id_head=str(new_id())[:15],
-        year_starts=year_starts(as_of, by.fiscal_start),
+        year_starts=starts,
         fiscal_year=fiscal_year(as_of, by.fiscal_start),
         rules_version=by.rules.version,
         **by.rules.sql_params(),
     )
+
+
+async def _year_starts(session: ReadSession, by: Standing, as_of: date) -> list[date]:
+    """The first days of the fiscal years of all gifts, and of some years before, so that there are few statements."""
+    oldest = await session.fetch_val(_OLDEST)
+    first = as_of if oldest is None else min(as_of, oldest.date() - timedelta(days=2))
+    years = fiscal_year(as_of, by.fiscal_start) - fiscal_year(first, by.fiscal_start) + 1
+    return year_starts(as_of, by.fiscal_start, -(-years // _YEARS_AT_ONCE) * _YEARS_AT_ONCE)
 
 
 async def borders_of_day(session: ReadSession, as_of: date, rfm: Rfm) -> RfmBorders | None:
@@ -341,10 +298,11 @@ async def cells_of_day(session: ReadSession, as_of: date, rfm: Rfm, borders: Rfm
 
 async def overview(session: ReadSession, by: Standing, as_of: date) -> Row:
     """Donors of a day by status, from their gifts alone; nothing is stored. Rules and plans are those of now."""
+    starts = await _year_starts(session, by, as_of)
     row = await session.fetch_row(
-        _OVERVIEW,
+        _overview(len(starts)),
         as_of=as_of,
-        year_starts=year_starts(as_of, by.fiscal_start),
+        year_starts=starts,
         fiscal_year=fiscal_year(as_of, by.fiscal_start),
         **by.rules.sql_params(),
     )
