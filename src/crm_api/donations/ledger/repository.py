@@ -126,47 +126,49 @@ _POST = prepare(
 
 # Gifts with one charge, at most one fee and nothing else: nearly all of an import. Their books follow from their
 # columns, so that thousands are posted by one statement: nothing was given back or lost, so `counted` is what was
-# charged. For all others the statement only says which they are.
+# charged. For all others the statement only says which they are. What belongs to a gift is looked up for each, and
+# nothing is joined that the planner would have to guess the size of: taking thousands for a few, it compared all with
+# all.
 _POST_PLAIN = prepare(
     text(
         f"""
-        WITH told AS MATERIALIZED (
-            SELECT e.gift_id, count(*) FILTER (WHERE e.kind = 'charge') AS charges,
-                count(*) FILTER (WHERE e.kind = 'fee') AS fees,
-                max(e.occurred_at) FILTER (WHERE e.kind = 'fee') AS fee_at,
-                bool_or(e.kind NOT IN ('pending', 'charge', 'failed', 'canceled', 'fee')) AS special
-            FROM payment_entries e
-            WHERE e.organization_id = :organization_id AND e.gift_id = ANY(CAST(:ids AS uuid[])) GROUP BY 1),
-        claimed AS MATERIALIZED (
-            SELECT g.id, g.currency, g.fund_id, g.counted, g.fee, g.gift_date,
-                coalesce(t.charges, 0) AS charges,
+        WITH claimed AS MATERIALIZED (
+            SELECT g.id, g.currency, g.fund_id, g.counted, g.fee, g.gift_date, t.charges,
                 CAST(t.fee_at AT TIME ZONE CAST(:zone AS text) AS date) AS fee_date, m.revision,
-                NOT g.is_split AND g.superseded_by IS NULL AND coalesce(t.charges, 0) <= 1 AND coalesce(t.fees, 0) <= 1
+                NOT g.is_split AND g.superseded_by IS NULL AND t.charges <= 1 AND t.fees <= 1
                     AND NOT coalesce(t.special, false) AS plain,
                 CASE WHEN g.connection_id IS NOT NULL THEN 'clearing:' || CAST(g.connection_id AS text)
                     WHEN g.method = 'in_kind' THEN 'in_kind:goods' ELSE 'received:' || g.method END AS asset,
                 CASE WHEN g.connection_id IS NULL AND g.method = 'in_kind' THEN 'in_kind_income:' ELSE 'income:' END
                     || coalesce(CAST(g.fund_id AS text), 'none') AS income
             FROM gifts g JOIN ledger_gifts m ON m.organization_id = g.organization_id AND m.gift_id = g.id
-                LEFT JOIN told t ON t.gift_id = g.id
+                CROSS JOIN LATERAL (
+                    SELECT count(*) FILTER (WHERE e.kind = 'charge') AS charges,
+                        count(*) FILTER (WHERE e.kind = 'fee') AS fees,
+                        max(e.occurred_at) FILTER (WHERE e.kind = 'fee') AS fee_at,
+                        bool_or(e.kind NOT IN ('pending', 'charge', 'failed', 'canceled', 'fee')) AS special
+                    FROM payment_entries e WHERE e.organization_id = :organization_id AND e.gift_id = g.id) t
             WHERE g.organization_id = :organization_id AND g.id = ANY(CAST(:ids AS uuid[]))),
         wanted AS (
-            SELECT c.id AS gift_id, 'gift' AS kind, c.gift_date AS day, c.asset AS debit, c.income AS credit, c.fund_id,
-                c.counted AS amount
+            SELECT c.id AS gift_id, c.currency, c.revision, 'gift' AS kind, c.gift_date AS day, c.asset AS debit,
+                c.income AS credit, c.fund_id, c.counted AS amount
             FROM claimed c WHERE c.plain AND c.counted > 0
             UNION ALL
-            SELECT c.id, 'fee', c.fee_date, 'fees:payments', c.asset, c.fund_id, c.fee
+            SELECT c.id, c.currency, c.revision, 'fee', c.fee_date, 'fees:payments', c.asset, c.fund_id, c.fee
             FROM claimed c WHERE c.plain AND c.fee > 0),
         differing AS MATERIALIZED (
-            SELECT d.gift_id, d.kind, d.day, d.low, d.high, d.fund_id, sum(d.amount) AS amount FROM (
-                SELECT w.gift_id, w.kind, w.day, least(w.debit COLLATE "C", w.credit COLLATE "C") AS low,
+            SELECT d.gift_id, d.currency, d.revision, d.kind, d.day, d.low, d.high, d.fund_id, sum(d.amount) AS amount
+            FROM (
+                SELECT w.gift_id, w.currency, w.revision, w.kind, w.day,
+                    least(w.debit COLLATE "C", w.credit COLLATE "C") AS low,
                     greatest(w.debit COLLATE "C", w.credit COLLATE "C") AS high, w.fund_id,
                     CASE WHEN w.debit COLLATE "C" < w.credit COLLATE "C" THEN w.amount ELSE -w.amount END AS amount
                 FROM wanted w
                 UNION ALL
-                SELECT p.gift_id, p.kind, p.movement_date, p.low, p.high, p.fund_id, -p.amount
-                FROM ({POSTED.format(which="j.gift_id IN (SELECT c.id FROM claimed c WHERE c.plain)")}) p) d
-            GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(d.amount) <> 0),
+                SELECT p.gift_id, c.currency, c.revision, p.kind, p.movement_date, p.low, p.high, p.fund_id, -p.amount
+                FROM claimed c CROSS JOIN LATERAL ({POSTED.format(which="j.gift_id = c.id")}) p
+                WHERE c.plain AND c.revision > 1) d
+            GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 HAVING sum(d.amount) <> 0),
         lines AS MATERIALIZED (
             SELECT d.*, CASE WHEN d.amount > 0 THEN d.low ELSE d.high END AS debit,
                 CASE WHEN d.amount > 0 THEN d.high ELSE d.low END AS credit,
@@ -175,10 +177,10 @@ _POST_PLAIN = prepare(
         accounts AS ({_ACCOUNTS}),
         posted AS (
             INSERT INTO ledger_journals ({_COLUMNS})
-            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, NULL, c.revision, l.line,
-                greatest(l.day, {CLOSED} + 1), l.day, l.debit, l.credit, CAST(abs(l.amount) AS bigint), c.currency,
+            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, NULL, l.revision, l.line,
+                greatest(l.day, {CLOSED} + 1), l.day, l.debit, l.credit, CAST(abs(l.amount) AS bigint), l.currency,
                 l.fund_id, :now
-            FROM lines l JOIN claimed c ON c.id = l.gift_id
+            FROM lines l
             RETURNING 1)
         SELECT (SELECT count(*) FROM posted) AS lines, ARRAY(SELECT c.id FROM claimed c WHERE NOT c.plain) AS others
         """
