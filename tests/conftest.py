@@ -3,6 +3,7 @@ test. Tenancy is the isolation between tests: what one organization does, no oth
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -30,6 +31,7 @@ def _is_xdist_worker(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the services once, in the process that steers the run."""
+    gc.set_threshold(50_000, 20, 100)  # a test process grows large: looking through it often took an eighth of the run
     if _is_xdist_worker(config) or config.option.collectonly:
         return
     folder = Path(tempfile.mkdtemp(prefix="crm-tests-"))

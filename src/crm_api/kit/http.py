@@ -5,9 +5,12 @@ httpx is imported when first used, so that a process that never calls out does n
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 _DEFAULTS = {
@@ -51,6 +54,14 @@ def overridden(service: str) -> str | None:
     return _overrides.get(service)
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """The world's roots, read once: reading them takes longer than many a call, and holds everything else up."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def client(service: str | None = None, default: str | None = None) -> httpx.AsyncClient:
     """A client for one conversation; never used inside a database transaction. `default` is the address of a service
     that has none of its own here."""
@@ -61,5 +72,6 @@ def client(service: str | None = None, default: str | None = None) -> httpx.Asyn
         timeout=httpx.Timeout(10.0, connect=5.0),
         follow_redirects=False,
         trust_env=False,
+        verify=_certificates(),
         headers={"User-Agent": "crm-api"},
     )
