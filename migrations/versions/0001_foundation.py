@@ -200,6 +200,13 @@ def _contacts() -> None:
         unique=False,
         postgresql_where=sa.text("merged_into IS NOT NULL"),
     )
+    op.create_index(
+        "ix_contacts__present",
+        "contacts",
+        ["organization_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("merged_into IS NULL AND erased_at IS NULL"),
+    )
     # The primary key last: of two indexes that look alike to the planner, as all do before the first ANALYZE, it takes the
     # younger one; the checks of foreign keys would go through all of an organization's contacts.
     op.create_primary_key("pk_contacts", "contacts", ["organization_id", "id"])
@@ -1005,6 +1012,13 @@ def _gifts() -> None:
         postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id", "channel"],
     )
     op.create_index("ix_gifts__created", "gifts", ["organization_id", "created_at", "id"], unique=False)
+    op.create_index(
+        "ix_gifts__day",
+        "gifts",
+        ["organization_id", "gift_date"],
+        unique=False,
+        postgresql_include=["contact_id", "counted", "base_counted", "superseded_by"],
+    )
     op.create_index(
         "ix_gifts__customer",
         "gifts",

@@ -71,6 +71,12 @@ contacts = tenant_table(
     Index(
         "ix_contacts__merged_into", "organization_id", "merged_into", postgresql_where=text("merged_into IS NOT NULL")
     ),
+    Index(  # everybody, for rules and counts, without their rows
+        "ix_contacts__present",
+        "organization_id",
+        "id",
+        postgresql_where=text("merged_into IS NULL AND erased_at IS NULL"),
+    ),
     refers("owner_member_id", "members"),
     refers("merged_into", "contacts"),
     CheckConstraint("merged_into <> id", name="merged_into"),

@@ -96,6 +96,12 @@ gifts = tenant_table(
         "id",
         postgresql_include=["counted", "base_counted", "received_at", "currency", "plan_id", "channel"],
     ),
+    Index(  # who gave in some days and how much, without the rows
+        "ix_gifts__day",
+        "organization_id",
+        "gift_date",
+        postgresql_include=["contact_id", "counted", "base_counted", "superseded_by"],
+    ),
     Index(
         "ix_gifts__timeline",
         "organization_id",
