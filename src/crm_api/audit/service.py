@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 
 from crm_api.audit.models import audit_events
 from crm_api.kit import clock
@@ -25,12 +25,36 @@ _GET = prepare(
     )
 )
 
+# Ids of version 7, as `new_id` makes them: the time, and random bits.
+_RECORD_MANY = prepare(
+    text(
+        """
+        INSERT INTO audit_events (organization_id, id, at, actor_kind, actor_id, action, resource, resource_id,
+            request_id)
+        SELECT :organization_id,
+            CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid),
+            :at, :actor_kind, :actor_id, :action, :resource, CAST(r.id AS text), :request_id
+        FROM unnest(CAST(:resource_ids AS uuid[])) AS r(id)
+        """
+    )
+)
+
 
 def record(
     session: WriteSession, action: str, resource: str, resource_id: object, *, fields: Iterable[str] | None = None
 ) -> None:
     """Note that the session's actor did `action` (past tense, ``contact.created``)."""
     session.later(audit_events, **event_row(session.actor, action, resource, resource_id, fields=fields))
+
+
+async def record_many(session: WriteSession, action: str, resource: str, resource_ids: Sequence[UUID]) -> None:
+    """Note that the session's actor did `action` to each of these, in one statement that makes the rows."""
+    if resource_ids:
+        actor = session.actor
+        await session.execute(
+            _RECORD_MANY, id_head=str(new_id())[:15], at=clock.utc_now(), actor_kind=actor.kind, actor_id=actor.id,
+            action=action, resource=resource, request_id=actor.request_id or None, resource_ids=list(resource_ids),
+        )  # fmt: skip
 
 
 def event_row(

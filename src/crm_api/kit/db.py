@@ -126,7 +126,7 @@ class ReadSession:
 class _Deferred:
     table: Table
     columns: tuple[str, ...]
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class WriteSession(ReadSession):
@@ -194,7 +194,7 @@ class WriteSession(ReadSession):
         slot = self._deferred.setdefault(f"{table.name}:{','.join(columns)}", _Deferred(table, columns))
         slot.rows.append(values)
 
-    def later_rows(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    def later_rows(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """The same for many rows of the same columns."""
         if rows:
             columns = tuple(rows[0])

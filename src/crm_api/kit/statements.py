@@ -84,7 +84,7 @@ def insert_sql(slots: tuple[tuple[Table, tuple[str, ...]], ...], *, fenced: bool
     for number, (table, columns) in enumerate(slots, start=2):
         names = ", ".join(columns)
         kinds = ", ".join(f"{name} {table.c[name].type.compile(dialect=_DIALECT)}" for name in columns)
-        rows = f"jsonb_to_recordset(${number}::text::jsonb) AS r({kinds})"
+        rows = f"json_to_recordset(${number}::text::json) AS r({kinds})"
         if "insert" in table.info:
             tenant_id = "CAST(_tenant.v AS uuid)" if fenced else "$1::uuid"
             inserts.append(table.info["insert"].format(source=source, tenant=tenant_id, rows=rows))

@@ -34,6 +34,8 @@ def attributed(said: Mapping[str, Any], appeals: Sequence[RowLike]) -> dict[str,
     """Campaign, appeal, source code and channel of a gift from what is said of them. A source code that is an appeal's
     own names that appeal; an appeal's campaign and channel are the gift's where none are said. Pure."""
     result = {name: said.get(name) for name in MEMBERS}
+    if not appeals and result["appeal_id"] is None:
+        return result
     if result["appeal_id"] is not None:
         appeal = next((one for one in appeals if one["id"] == result["appeal_id"]), None)
         if appeal is None:

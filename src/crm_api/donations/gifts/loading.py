@@ -18,8 +18,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
-from crm_api.audit.models import audit_events
-from crm_api.audit.service import event_row, record
+from crm_api.audit.service import record, record_many
 from crm_api.donations.allocations import service as allocations
 from crm_api.donations.credits.models import soft_credits
 from crm_api.donations.gifts import repository
@@ -50,7 +49,7 @@ _INSERT = prepare(
             CASE WHEN r.currency = :target THEN r.amount ELSE crm_half_even(r.amount * b.factor) END,
             CASE WHEN r.currency = :target THEN r.counted ELSE crm_half_even(r.counted * b.factor) END,
             b.rate, b.day, false, 0, 1, :now, :now
-        FROM jsonb_to_recordset(CAST(CAST(:rows AS text) AS jsonb)) AS r({_COLUMNS})
+        FROM json_to_recordset(CAST(CAST(:rows AS text) AS json)) AS r({_COLUMNS})
         LEFT JOIN LATERAL (
             SELECT CAST(1 AS numeric) AS rate, r.gift_date AS day, CAST(1 AS numeric) AS factor
             WHERE r.currency = :target
@@ -135,7 +134,8 @@ class NewGift:
 
     row: dict[str, Any]
     """Values of every column but those of the base amount, which are found with the row."""
-    entries: Sequence[Entry]
+    entries: Sequence[Mapping[str, Any]]
+    """As `entry_rows` has them."""
     credits: Sequence[Mapping[str, Any]] = ()
     """`contact_id`, `type` and `amount` (minor units; None for the whole gift)."""
 
@@ -195,17 +195,16 @@ async def purposes(
 
 
 async def insert_many(session: WriteSession, new: Sequence[NewGift]) -> None:
-    """Record gifts, each with the rate of its day; contacts that they name are there. Entries, ids and the audit come
-    at the end of the transaction."""
+    """Record gifts, each with the rate of its day; contacts that they name are there. Entries and ids come at the end
+    of the transaction."""
     if not new:
         return
     target = session.tenant.currency
     scales = {one.row["currency"] for one in new} - {target}
-    rows = [{name: one.row[name] for name in _SAID} for one in new]
     inserting = asyncio.ensure_future(
         session.execute(
             _INSERT,
-            rows=orjson.dumps(rows, default=plain).decode(),
+            rows=orjson.dumps([one.row for one in new], default=plain).decode(),
             target=target,
             scales={code: str(Decimal(10) ** (exponent(target) - exponent(code))) for code in scales},
             now=session.now,
@@ -215,21 +214,19 @@ async def insert_many(session: WriteSession, new: Sequence[NewGift]) -> None:
         await _noted(session, new)  # while Postgres works on the rows
     finally:
         await inserting
+    await record_many(session, "donation.recorded", "donation", [one.row["id"] for one in new])
 
 
 async def _noted(session: WriteSession, new: Sequence[NewGift]) -> None:
-    told: list[dict[str, Any]] = []
-    entries: list[dict[str, Any]] = []
+    entries: list[Mapping[str, Any]] = []
     for number, one in enumerate(new):
         if number % 500 == 0:
             await asyncio.sleep(0)  # or the rows would wait to be sent
-        entries += _entries(one.row["id"], one.entries)
+        entries += one.entries
         _write_ids(session, one.row["id"], [(item["system"], item["id"]) for item in one.row["external_ids"]])
         for credit in one.credits:
             session.later(soft_credits, **_credit(session, one.row["id"], credit))
-        told.append(event_row(session.actor, "donation.recorded", "donation", one.row["id"]))
     session.later_rows(payment_entries, entries)
-    session.later_rows(audit_events, told)
 
 
 def _credit(session: WriteSession, gift_id: UUID, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,12 +235,13 @@ def _credit(session: WriteSession, gift_id: UUID, said: Mapping[str, Any]) -> di
     return {"id": new_id(), "gift_id": gift_id, **said, **fixed}
 
 
-def _entries(gift_id: UUID, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def entry_rows(gift_id: UUID, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """The entries of a gift as rows. Pure."""
     return [{"gift_id": gift_id, **repository.entry_values(entry)} for entry in entries]
 
 
 def _write_entries(session: WriteSession, gift_id: UUID, entries: Iterable[Entry]) -> None:
-    session.later_rows(payment_entries, _entries(gift_id, entries))
+    session.later_rows(payment_entries, entry_rows(gift_id, entries))
 
 
 def _write_ids(session: WriteSession, gift_id: UUID, ids: Iterable[tuple[str, str]]) -> None:

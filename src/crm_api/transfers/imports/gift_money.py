@@ -3,17 +3,23 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from crm_api.donations.gifts.balances import Balance, Entry, derive
+from crm_api.donations.gifts.loading import entry_rows
+from crm_api.kit.ids import new_id
 
 ARRIVED = frozenset({"succeeded", "partially_refunded", "refunded", "disputed", "charged_back"})
 _MOMENT = timedelta(microseconds=1)
 _OURS = "import"
 """Every reference of an entry that an import made begins so."""
+
+
+class Refused(ValueError):
+    """A row cannot be carried out; the text is a code."""
 
 
 class Unreachable(ValueError):
@@ -43,6 +49,62 @@ def opening(money: Money) -> tuple[list[Entry], Balance]:
         entries.append(_fee(money.fee, "0", money.received_at))
     balance = Balance("succeeded", money.amount, 0, money.fee or 0, 0, money.received_at, None, None)
     return entries, balance
+
+
+def money_of(said: Mapping[str, Any]) -> Money:
+    """The money of a new gift. A refund that is told by its amount alone is one."""
+    if "amount" not in said:
+        raise Refused("no_amount")
+    if "received" not in said:
+        raise Refused("no_date")
+    amount, status, refunded = said["amount"], said.get("status"), said.get("refunded_amount", 0)
+    if status in {None, "succeeded"} and refunded:
+        status = "refunded" if refunded >= amount else "partially_refunded"
+    if status == "refunded":
+        refunded = amount
+    if status == "partially_refunded" and not 0 < refunded < amount:
+        raise Refused("no_refunded_amount")
+    at = said["received"].at
+    back = said["refunded_on"].at if "refunded_on" in said else None
+    returned = None if back is None else max(back, at)
+    return Money(status or "succeeded", amount, at, refunded, returned, said.get("fee"))
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new gift, as far as its row alone decides."""
+
+    gift: dict[str, Any]
+    """Values of its columns; donor, fund and attribution are still to come."""
+    entries: Sequence[Mapping[str, Any]]
+
+
+def opened_of(said: Mapping[str, Any], external_ids: Sequence[tuple[str, str]]) -> Opened:
+    """The gift that a row makes where it matches none. `Refused` where it cannot be one. Done while rows are read,
+    beside the writing of others."""
+    money = money_of(said)
+    entries, balance = opening(money)
+    gift_id = new_id()
+    gift: dict[str, Any] = {
+        "id": gift_id,
+        "contact_id": None,
+        "amount": money.amount,
+        "currency": said["currency"],
+        "status": balance.status,
+        "refunded": balance.refunded,
+        "fee": balance.fee,
+        "charged_back": balance.charged_back,
+        "counted": balance.counted,
+        "failure_reason": balance.failure_reason,
+        "method": said.get("method", "other"),
+        "is_anonymous": said.get("is_anonymous", False),
+        "received_at": money.received_at,
+        "gift_date": said["received"].day,
+        "fund_id": None,
+        "note": said.get("note"),
+        "external_ids": [{"system": system, "id": own} for system, own in external_ids],
+    }
+    return Opened(gift, entry_rows(gift_id, entries))
 
 
 def _fee(amount: int, tag: str, at: datetime) -> Entry:

@@ -91,7 +91,8 @@ class Donors:
             raise Nobody(missing)
         if row["erased_at"] is not None:
             raise Nobody("contact_erased")
-        return UUID(str(row["survivor"]))
+        survivor: UUID = row["survivor"]
+        return survivor
 
     def make(self, who: Named, *, donor: bool) -> UUID:
         """A new contact of what the row says of it; `donor`: they are one from the first."""

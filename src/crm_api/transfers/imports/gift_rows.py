@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from crm_api.kit.names import fold
 from crm_api.transfers.formulas import unguard
 from crm_api.transfers.imports import gift_values, values
 from crm_api.transfers.imports.contact_rows import take_apart
+from crm_api.transfers.imports.gift_money import Opened, Refused, Unreachable, opened_of
 from crm_api.transfers.imports.headers import ABSENT
 from crm_api.transfers.imports.kinds import CellError, Options, ParsedRow
 
@@ -53,6 +55,8 @@ class Facts:
     payment_id: str | None = None
     donor: Named = field(default_factory=Named)
     credited: Named = field(default_factory=Named)
+    opened: Opened | None = None
+    """The gift that the row makes where it matches none; None where it could not be one."""
 
 
 @dataclass(slots=True)
@@ -264,6 +268,9 @@ class GiftParser:
         )
         if not row.blank and not row.errors:
             self._count(row, draft)
+        if not row.blank and not row.errors:
+            with suppress(Refused, Unreachable):
+                facts.opened = opened_of(draft.said, facts.external_ids)
         row.values, row.facts = draft.said, facts
         return row
 

@@ -18,11 +18,10 @@ from crm_api.donations.gifts.attribution import appeals_named, attributed
 from crm_api.donations.gifts.balances import Entry
 from crm_api.donations.receipts.facts import ReceiptsWanted
 from crm_api.kit.db import ReadSession, Row, RowLike, WriteSession
-from crm_api.kit.ids import new_id
 from crm_api.outbox.service import emit
 from crm_api.transfers.imports import drafts, gift_headers, gift_people, gift_undo
 from crm_api.transfers.imports.gift_changes import change_of, journal_of
-from crm_api.transfers.imports.gift_money import ARRIVED, Money, Unreachable, opening
+from crm_api.transfers.imports.gift_money import ARRIVED, Refused, Unreachable, opened_of
 from crm_api.transfers.imports.gift_people import Donors, Nobody
 from crm_api.transfers.imports.gift_rows import Facts, GiftParser
 from crm_api.transfers.imports.journal import row_id
@@ -64,10 +63,6 @@ _WORDS = {
     "it is.",
     "gift_is_split": "This gift is split over funds. Change its allocations by PATCH /v1/donations/{id}.",
 }
-
-
-class Refused(ValueError):
-    """A row cannot be carried out; the text is a code."""
 
 
 @dataclass(slots=True)
@@ -226,34 +221,16 @@ class GiftsKind:
         self, session: WriteSession, row: ParsedRow, known: _Known, said: Mapping[str, Any], *, told: bool
     ) -> RowResult:
         facts: Facts = row.facts
-        money = money_of(said)
-        entries, balance = opening(money)
-        contact_id, made = _donor(row, known, None, arrives=balance.status in ARRIVED)
+        opened = facts.opened or opened_of(said, facts.external_ids)  # which says again why it could not be
+        gift = opened.gift
+        contact_id, made = _donor(row, known, None, arrives=gift["status"] in ARRIVED)
         if contact_id is None and session.limit is not None:
             raise Refused("anonymous_unseen")
-        origin = attributed(said, known.appeals)
-        gift: dict[str, Any] = {
-            "id": new_id(),
-            "contact_id": contact_id,
-            "amount": money.amount,
-            "currency": said["currency"],
-            "status": balance.status,
-            "refunded": balance.refunded,
-            "fee": balance.fee,
-            "charged_back": balance.charged_back,
-            "counted": balance.counted,
-            "failure_reason": balance.failure_reason,
-            "method": said.get("method", "other"),
-            "is_anonymous": said.get("is_anonymous", False),
-            "received_at": money.received_at,
-            "gift_date": said["received"].day,
-            "fund_id": said.get("fund_id"),
-            "note": said.get("note"),
-            "external_ids": [{"system": system, "id": own} for system, own in facts.external_ids],
-            **origin,
-        }
+        gift["contact_id"] = contact_id
+        gift["fund_id"] = said.get("fund_id")
+        gift.update(attributed(said, known.appeals))
         credits = _credits(row, known, contact_id, made)
-        known.new.append(loading.NewGift(gift, entries, credits))
+        known.new.append(loading.NewGift(gift, opened.entries, credits))
         known.taken.update(facts.external_ids)
         result = RowResult(row.number, "created", record_id=gift["id"], record_version=1, made=made)
         if told:  # what is created is taken back by removing it
@@ -323,25 +300,6 @@ def _purposed(said: Mapping[str, Any], known: _Known) -> dict[str, Any]:
                 raise Refused(f"unknown_{kind}")
             found[f"{kind}_id"] = known.purposes[kind, code]
     return found
-
-
-def money_of(said: Mapping[str, Any]) -> Money:
-    """The money of a new gift. A refund that is told by its amount alone is one."""
-    if "amount" not in said:
-        raise Refused("no_amount")
-    if "received" not in said:
-        raise Refused("no_date")
-    amount, status, refunded = said["amount"], said.get("status"), said.get("refunded_amount", 0)
-    if status in {None, "succeeded"} and refunded:
-        status = "refunded" if refunded >= amount else "partially_refunded"
-    if status == "refunded":
-        refunded = amount
-    if status == "partially_refunded" and not 0 < refunded < amount:
-        raise Refused("no_refunded_amount")
-    at = said["received"].at
-    back = said["refunded_on"].at if "refunded_on" in said else None
-    returned = None if back is None else max(back, at)
-    return Money(status or "succeeded", amount, at, refunded, returned, said.get("fee"))
 
 
 def _donor(row: ParsedRow, known: _Known, chunk: Chunk | None, *, arrives: bool) -> tuple[UUID | None, dict[str, UUID]]:

@@ -46,7 +46,7 @@ _INSERT = prepare(
             own, changes, errors, cells)
         SELECT :organization_id, r.id, :import_id, r.outcome, r.reason, r.matched_by, r.record_id, r.record_version,
             r.own, r.changes, r.errors, r.cells
-        FROM jsonb_to_recordset(CAST(CAST(:rows AS text) AS jsonb)) AS r(id uuid, outcome text, reason text,
+        FROM json_to_recordset(CAST(CAST(:rows AS text) AS json)) AS r(id uuid, outcome text, reason text,
             matched_by text, record_id uuid, record_version integer, own boolean, changes jsonb, errors jsonb,
             cells jsonb)
         """
