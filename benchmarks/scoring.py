@@ -211,7 +211,7 @@ def main() -> None:
     parser.add_argument("--lifetimes", help="an interpreter that has lifetimes")
     options = parser.parse_args()
     plan = replace(FULL, contacts=options.contacts, gifts=options.gifts)
-    with Stage(plan, options.data_dir, lambda said: print(said, file=sys.stderr)) as stage:
+    with Stage(plan, options.data_dir, lambda said: print(said, file=sys.stderr), plain=False) as stage:
 
         async def run() -> dict[str, float]:
             database = await Database.open(stage.service_url, size=2)

@@ -42,13 +42,16 @@ class Facts:
     organization_id: str
     api_key: str
     connection_id: str
+    plain: bool = True
+    """With the tables of the reference applications."""
 
 
 class Stage:
-    """Everything a run stands on; a context manager that leaves nothing behind unless the folder was given."""
+    """Everything a run stands on; a context manager that leaves nothing behind unless the folder was given. `plain`:
+    with the tables of the reference applications too."""
 
-    def __init__(self, plan: Plan, data_dir: Path | None, say: dataset.Progress) -> None:
-        self.plan, self.say = plan, say
+    def __init__(self, plan: Plan, data_dir: Path | None, say: dataset.Progress, *, plain: bool = True) -> None:
+        self.plan, self.say, self.plain = plan, say, plain
         self._kept = data_dir is not None
         self.folder = (data_dir or Path(tempfile.mkdtemp(prefix="crm-bench-"))).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,9 +107,10 @@ class Stage:
         marker = self.folder / "loaded.json"
         if marker.exists():
             self.facts = Facts(**json.loads(marker.read_text()))
-            if (self.facts.contacts, self.facts.gifts) == (self.plan.contacts, self.plan.gifts):
+            size = (self.facts.contacts, self.facts.gifts) == (self.plan.contacts, self.plan.gifts)
+            if size and (self.facts.plain or not self.plain):
                 return
-            raise SystemExit(f"{self.folder} holds data of another size; choose another folder or delete it.")
+            raise SystemExit(f"{self.folder} holds other data; choose another folder or delete it.")
         self._tune()
         migrate(self.owner_url, self.service_url)
         self.facts = asyncio.run(self._organization())
@@ -140,7 +144,9 @@ class Stage:
                 row = create_connection(session, Vault([secret_key]), body)
         finally:
             await database.close()
-        return Facts(self.plan.contacts, self.plan.gifts, secret_key, str(made.id), made.api_key, str(row["id"]))
+        return Facts(
+            self.plan.contacts, self.plan.gifts, secret_key, str(made.id), made.api_key, str(row["id"]), self.plain
+        )
 
     async def _load(self) -> None:
         await dataset.load(self.service_url, self.owner_url, self.organization_id, self.plan, self.say)
@@ -153,7 +159,8 @@ class Stage:
                 await rebuild(session)
         finally:
             await database.close()
-        await dataset.load_plain(self.owner_url, self.organization_id, self.say)
+        if self.plain:
+            await dataset.load_plain(self.owner_url, self.organization_id, self.say)
         self.say("checkpoint")  # else the disk is still busy with the loading when the clock starts
         admin = await asyncpg.connect(self.embedded.runtime.superuser_url)
         try:

@@ -32,6 +32,9 @@ STRIPE_SECRET = "whsec_of_the_tests"
 
 _POOLS: dict[str, Pool] = {}
 """Connections that the worlds of this process share, by database: each knows its statements and plans already."""
+_APPS: list[Any] = []
+"""Applications of worlds that are over, for worlds to come: one takes a while to make, and FastAPI remembers its parts
+for good."""
 
 
 @dataclass
@@ -158,6 +161,7 @@ class World:
         await self.client.aclose()
         if self.own_pool:
             await self.database.close()
+        _APPS.append(self.app)
 
 
 async def _open(settings: Settings) -> Database:
@@ -200,7 +204,7 @@ async def open_world(
     made = await make_organization(
         database, name=name, mode=mode, currency=currency, timezone=timezone, language=language
     )
-    app = create_app(chosen)
+    app = _APPS.pop() if _APPS else create_app(chosen)
     app.state.services = build_services(chosen, database)
     edge = Edge(app, max_body_bytes=chosen.max_body_bytes, access_log=chosen.access_log)
     client = httpx.AsyncClient(

@@ -91,7 +91,7 @@ def learn(features: Sequence[Sequence[float]], labels: Sequence[bool], held: Seq
     weights = _newton(z[seen], y[seen])
     scores = _chance(z[test], weights)
     auc = area_under_curve(scores, y[test])
-    low = auc - 1.96 * _standard_error(auc, float(y[test].sum()), float((1 - y[test]).sum()))
+    low = auc - 1.96 * standard_error(auc, float(y[test].sum()), float((1 - y[test]).sum()))
     rate = float(y[seen].mean())
     loss, plain = _log_loss(scores, y[test]), _log_loss(np.full(len(scores), rate), y[test])
     gain = low > BASELINE_AUC and loss < plain
@@ -188,7 +188,10 @@ def _newton(z: Array, y: Array) -> Array:
     return weights
 
 
-def _standard_error(auc: float, positive: float, negative: float) -> float:
+def standard_error(auc: float, positive: float, negative: float) -> float:
+    """How far an area under the curve may be off, from so many responders and others (Hanley and McNeil, 1982: "The
+    meaning and use of the area under a receiver operating characteristic curve", their Q1 and Q2 for exponential
+    scores)."""
     first, second = auc / (2 - auc), 2 * auc * auc / (1 + auc)
     spread = auc * (1 - auc) + (positive - 1) * (first - auc * auc) + (negative - 1) * (second - auc * auc)
     return float((max(spread, 0.0) / (positive * negative)) ** 0.5)
