@@ -90,6 +90,11 @@ _ENTRIES = f"""
     INSERT INTO payment_entries (organization_id, id, gift_id, entry_key, kind, occurred_at, amount, recorded_at)
     SELECT $1, {_id(_ENTRY, "n")}, id, 'charge:staff', 'charge', received_at, amount, received_at FROM ({_GIVEN}) g
 """
+_ROLES = f"""
+    INSERT INTO contact_keys (organization_id, kind, value, contact_id)
+    SELECT $1, 'role', 'donor', c.id FROM ({_NUMBERED}) c
+"""
+_INDEXES = r"SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'gifts' AND indexname LIKE 'ix\_gifts\_\_%'"
 _TABLES = ("contacts", "contact_keys", "gifts", "payment_entries")
 
 
@@ -151,17 +156,26 @@ async def _fill(service_url: str, organization_id: UUID, sql: str, numbers: int,
     await asyncio.gather(work(), work())
 
 
-async def load(service_url: str, owner_url: str, organization_id: UUID, plan: Plan, say: Progress) -> None:
-    """Fill the service's tables and gather statistics."""
-    say(f"{plan.contacts:,} contacts")
-    await _fill(service_url, organization_id, _CONTACTS, plan.contacts)
-    await _fill(service_url, organization_id, _KEYS, plan.contacts)
-    say(f"{plan.gifts:,} donations")
-    await _fill(service_url, organization_id, _GIFTS, plan.gifts, plan.contacts)
-    await _fill(service_url, organization_id, _ENTRIES, plan.gifts, plan.contacts)
-    say("statistics")
-    owner = await asyncpg.connect(owner_url)
+async def load(
+    service_url: str, owner_url: str, organization_id: UUID, plan: Plan, say: Progress, *, lean: bool = False
+) -> None:
+    """Fill the service's tables and gather statistics. `lean`: what scoring reads, and no more."""
+    owner = await asyncpg.connect(owner_url, command_timeout=3600)
     try:
+        say(f"{plan.contacts:,} contacts")
+        await _fill(service_url, organization_id, _CONTACTS, plan.contacts)
+        await _fill(service_url, organization_id, _ROLES if lean else _KEYS, plan.contacts)
+        say(f"{plan.gifts:,} donations")
+        indexes = await owner.fetch(_INDEXES) if lean else []
+        for index in indexes:
+            await owner.execute(f"DROP INDEX {index['indexname']}")
+        await _fill(service_url, organization_id, _GIFTS, plan.gifts, plan.contacts)
+        await owner.execute("SET maintenance_work_mem = '512MB'")
+        for index in indexes:
+            await owner.execute(index["indexdef"])
+        if not lean:
+            await _fill(service_url, organization_id, _ENTRIES, plan.gifts, plan.contacts)
+        say("statistics")
         for table in _TABLES:
             await owner.execute(f"VACUUM (ANALYZE) {table}")
     finally:

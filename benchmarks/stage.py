@@ -44,14 +44,18 @@ class Facts:
     connection_id: str
     plain: bool = True
     """With the tables of the reference applications."""
+    lean: bool = False
+    """With what scoring reads, and no more."""
 
 
 class Stage:
     """Everything a run stands on; a context manager that leaves nothing behind unless the folder was given. `plain`:
-    with the tables of the reference applications too."""
+    with the tables of the reference applications too; `lean`: with what scoring reads, and no more."""
 
-    def __init__(self, plan: Plan, data_dir: Path | None, say: dataset.Progress, *, plain: bool = True) -> None:
-        self.plan, self.say, self.plain = plan, say, plain
+    def __init__(
+        self, plan: Plan, data_dir: Path | None, say: dataset.Progress, *, plain: bool = True, lean: bool = False
+    ) -> None:
+        self.plan, self.say, self.plain, self.lean = plan, say, plain, lean
         self._kept = data_dir is not None
         self.folder = (data_dir or Path(tempfile.mkdtemp(prefix="crm-bench-"))).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +112,7 @@ class Stage:
         if marker.exists():
             self.facts = Facts(**json.loads(marker.read_text()))
             size = (self.facts.contacts, self.facts.gifts) == (self.plan.contacts, self.plan.gifts)
-            if size and (self.facts.plain or not self.plain):
+            if size and (self.facts.plain or not self.plain) and self.facts.lean == self.lean:
                 return
             raise SystemExit(f"{self.folder} holds other data; choose another folder or delete it.")
         self._tune()
@@ -145,11 +149,18 @@ class Stage:
         finally:
             await database.close()
         return Facts(
-            self.plan.contacts, self.plan.gifts, secret_key, str(made.id), made.api_key, str(row["id"]), self.plain
+            self.plan.contacts,
+            self.plan.gifts,
+            secret_key,
+            str(made.id),
+            made.api_key,
+            str(row["id"]),
+            self.plain,
+            self.lean,
         )
 
     async def _load(self) -> None:
-        await dataset.load(self.service_url, self.owner_url, self.organization_id, self.plan, self.say)
+        await dataset.load(self.service_url, self.owner_url, self.organization_id, self.plan, self.say, lean=self.lean)
         self.say("scores of every donor")
         database = await Database.open(self.service_url, size=2)
         try:
