@@ -30,7 +30,7 @@ class Run:
 
     def __init__(self, plan: Plan, progress: Progress, data_dir: Path | None) -> None:
         self.plan, self._progress, self._data_dir = plan, progress, data_dir
-        steps = plan.measurements + 2 * plan.probes + plan.backlog + plan.cold_starts
+        steps = plan.measurements + 2 * plan.probes + plan.backlog + plan.payments + plan.cold_starts
         self._bar = progress.add_task("Loading", total=steps)
 
     def _say(self, what: str) -> None:

@@ -20,6 +20,7 @@ from benchmarks.cases import Target, donation, new_event, webhook
 from benchmarks.dataset import contact_id
 from benchmarks.load import percentile
 from benchmarks.plan import Plan
+from benchmarks.processing import Processing, beside, mark
 from benchmarks.servers import Process
 from benchmarks.stage import Stage
 
@@ -55,6 +56,7 @@ class FollowUps:
     jobs_per_second: float
     worker_ms_per_job: float
     postgres_ms_per_job: float
+    payments: Processing
 
 
 def _spread(values: list[float]) -> Spread:
@@ -131,8 +133,25 @@ class Observer:
                 raise SystemExit(f"{len(sent.keys() - written.keys())} letters were not written; see worker.log")
             await asyncio.sleep(0.2)
 
+    async def payments(self, worker: Process) -> Processing:
+        """Webhooks of new donors that have been stored, to the end of everything that follows from them."""
+        seed, stage, count = random.Random(time.time_ns()).randrange(10**9), self.stage, self.plan.payments
+        for number in range(count):
+            event = new_event(f"way/{seed}/{number}", donor=f"way{seed}x{number}@example.org")
+            await asyncio.to_thread(_send, self.server.port, webhook(self.target, event))
+            self.step()
+        since = await mark(stage.superuser_url)
+        *_, seconds = await self._drained(worker)
+        worker.stop()
+        return await beside(stage.superuser_url, stage.service_url, stage.organization_id, since, count, seconds)
+
     async def backlog(self, worker: Process) -> tuple[int, float, float, float]:
         """A worker started on a backlog: how many jobs, how many a second, and their processor time."""
+        count, used, seconds = await self._drained(worker)
+        return count, count / seconds, used[0] * 1000 / max(count, 1), used[1] * 1000 / max(count, 1)
+
+    async def _drained(self, worker: Process) -> tuple[int, list[float], float]:
+        """A worker started on what there is to do: jobs, seconds of processor time (worker, Postgres), and seconds."""
         connection = await self._connect()
         waiting = await connection.fetchval(_OPEN, self.stage.organization_id)
         postgres = self.stage.embedded.postgres_pid
@@ -147,7 +166,7 @@ class Observer:
         used = [cpu.seconds(pid) - was for was, pid in zip(before, (worker.pid, postgres), strict=True)]
         count = await connection.fetchval(_DONE, self.stage.organization_id, moment)
         await connection.close()
-        return count, count / seconds, used[0] * 1000 / max(count, 1), used[1] * 1000 / max(count, 1)
+        return count, used, seconds
 
 
 def _written(mail: Path) -> dict[str, float]:
@@ -168,10 +187,11 @@ async def fill(observer: Observer, count: int) -> None:
 
 
 async def measure(stage: Stage, plan: Plan, server: Process, worker: Process, step: Callable[[], None]) -> FollowUps:
-    """All three, the backlog first: its worker is the idle one afterwards."""
+    """All of them, the backlog of donations last of the two: its worker is the idle one afterwards."""
     observer = Observer(stage, plan, server, step)
     await observer.forget()
+    payments = await observer.payments(worker)
     await fill(observer, plan.backlog)
     jobs, rate, worker_ms, postgres_ms = await observer.backlog(worker)
     await asyncio.sleep(1.0)
-    return FollowUps(await observer.pick_up(), await observer.letters(), jobs, rate, worker_ms, postgres_ms)
+    return FollowUps(await observer.pick_up(), await observer.letters(), jobs, rate, worker_ms, postgres_ms, payments)

@@ -43,6 +43,8 @@ class Plan:
     """How many single events are sent to an idle worker."""
     backlog: int
     """How many donations a worker finds when jobs per second are measured."""
+    payments: int
+    """How many stored webhooks it finds when whole payments per second are."""
     cold_starts: int
     seed: int = 20_261_122
 
@@ -61,6 +63,7 @@ FULL = Plan(
     connections=(1, 16),
     probes=100,
     backlog=1_500,
+    payments=500,
     cold_starts=3,
 )
 QUICK = Plan(
@@ -72,5 +75,6 @@ QUICK = Plan(
     connections=(1, 16),
     probes=15,
     backlog=150,
+    payments=60,
     cold_starts=1,
 )

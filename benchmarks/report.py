@@ -80,6 +80,15 @@ def _others(result: Result) -> list[list[str]]:
             "",
         ]
     )
+    whole = follow.payments
+    rows.append(
+        [
+            f"whole payments per second, one worker, {whole.payments:,} stored webhooks of new donors",
+            f"{whole.per_second:.0f}",
+            "",
+            f"Postgres alone, the same {whole.rows:,} rows: {whole.bare_per_second:.0f}; ratio {whole.ratio:.2f}",
+        ]
+    )
     rows.append(
         [
             f"jobs per second, one worker, backlog of {follow.jobs:,}",

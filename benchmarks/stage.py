@@ -78,6 +78,12 @@ class Stage:
         return urlunsplit(parts._replace(netloc=f"crm_app:{SERVICE_PASSWORD}@{host}"))
 
     @property
+    def superuser_url(self) -> str:
+        """The superuser's connection to the service's database."""
+        database = self.owner_url.rpartition("/")[2]
+        return f"{self.embedded.runtime.superuser_url.rpartition('/')[0]}/{database}"
+
+    @property
     def redis_url(self) -> str:
         """Valkey."""
         return self.embedded.runtime.redis_url or ""
