@@ -7,8 +7,6 @@ import re
 import unicodedata
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -75,6 +73,8 @@ def _walk(path: Path) -> tuple[bool, bytes]:
 
 
 def _older(sample: bytes) -> str | None:
+    from charset_normalizer import from_bytes  # the API, which never reads a file, does without its tables
+
     if sum(byte < 9 for byte in sample) > len(sample) // 100:
         return None
     names = list(_OLDER)
