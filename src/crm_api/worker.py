@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import random
 import signal
 from collections.abc import Callable
@@ -294,6 +295,8 @@ async def run_worker(
     """A worker process from start to clean end (SIGTERM, SIGINT)."""
     http.configure(settings.service_urls, paypal_ca_file=settings.paypal_ca_file)
     known = registry or load_registry()
+    gc.collect()
+    gc.freeze()  # modules and models stay for good: no collection need look through them
     database = await _open(settings, known)
     worker = kind(settings, database, known)
     loop = asyncio.get_running_loop()

@@ -51,7 +51,7 @@ def _given(years: int) -> str:
                     {", ".join(f"{bit} AS word_{place}" for place, bit in enumerate(bits))}, {", ".join(sums)}
                 FROM (SELECT contact_id, gift_date, id, received_at, base_counted, channel,
                         CAST(base_counted AS double precision) AS given,
-                        width_bucket(gift_date, CAST(:year_starts AS date[])) AS year
+                        greatest(1, width_bucket(gift_date, CAST(:year_starts AS date[]))) AS year
                     FROM gifts
                     WHERE organization_id = :organization_id AND contact_id IS NOT NULL AND counted > 0
                         AND gift_date <= CAST(:as_of AS date) ORDER BY contact_id, gift_date, id OFFSET 0) g

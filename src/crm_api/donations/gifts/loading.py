@@ -219,14 +219,17 @@ async def insert_many(session: WriteSession, new: Sequence[NewGift]) -> None:
 
 async def _noted(session: WriteSession, new: Sequence[NewGift]) -> None:
     entries: list[Mapping[str, Any]] = []
+    ids: list[dict[str, Any]] = []
     for number, one in enumerate(new):
         if number % 500 == 0:
             await asyncio.sleep(0)  # or the rows would wait to be sent
         entries += one.entries
-        _write_ids(session, one.row["id"], [(item["system"], item["id"]) for item in one.row["external_ids"]])
+        for item in one.row["external_ids"]:
+            ids.append({"system": item["system"], "external_id": item["id"], "gift_id": one.row["id"]})
         for credit in one.credits:
             session.later(soft_credits, **_credit(session, one.row["id"], credit))
     session.later_rows(payment_entries, entries)
+    session.later_rows(gift_external_ids, ids)
 
 
 def _credit(session: WriteSession, gift_id: UUID, said: Mapping[str, Any]) -> dict[str, Any]:

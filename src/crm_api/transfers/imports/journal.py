@@ -52,6 +52,17 @@ _INSERT = prepare(
         """
     )
 )
+# Nearly all rows of a file make a record and nothing else.
+_INSERT_CREATED = prepare(
+    text(
+        """
+        INSERT INTO import_rows (organization_id, id, import_id, outcome, record_id, record_version, own)
+        SELECT :organization_id, r.id, :import_id, 'created', r.record_id, r.record_version, false
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:record_ids AS uuid[]), CAST(:versions AS integer[]))
+            AS r(id, record_id, record_version)
+        """
+    )
+)
 _JOURNAL = prepare(
     text(
         """
@@ -135,8 +146,12 @@ async def write_rows(
     """Record what became of rows, in place of what a dry run said of them."""
     low, high = (row_id(import_id, results[at].number) for at in (0, -1))
     await session.execute(_CLEAR, low=low, high=high)
+    created: list[RowResult] = []
     rows: list[dict[str, Any]] = []
     for row, result in zip(parsed, results, strict=True):
+        if not dry_run and _only_created(result):
+            created.append(result)
+            continue
         kept = result.outcome == "updated" or dry_run  # what was created is undone by removing it
         rows.append(
             {
@@ -152,7 +167,22 @@ async def write_rows(
                 "cells": [cell.replace("\x00", "") for cell in row.cells] if result.outcome == "failed" else None,
             }
         )
-    await session.execute(_INSERT, import_id=import_id, rows=orjson.dumps(rows, default=plain).decode())
+    if rows:
+        await session.execute(_INSERT, import_id=import_id, rows=orjson.dumps(rows, default=plain).decode())
+    if created:
+        await session.execute(
+            _INSERT_CREATED,
+            import_id=import_id,
+            ids=[row_id(import_id, one.number) for one in created],
+            record_ids=[one.record_id for one in created],
+            versions=[one.record_version for one in created],
+        )
+
+
+def _only_created(result: RowResult) -> bool:
+    return result.outcome == "created" and not (
+        result.reason or result.matched_by or result.own or result.errors or result.made
+    )
 
 
 def _made(result: RowResult) -> dict[str, list[Any]]:
