@@ -72,6 +72,7 @@ async def test_a_change_needs_the_version_it_was_based_on(planted: Planted) -> N
 
 
 async def test_an_empty_patch_changes_nothing_and_checks_the_version(planted: Planted) -> None:
+    await planted.world.drain()  # another time zone, which a test before may have set, dates gifts anew
     for operation in operations():
         if operation.method != "PATCH" or operation.body == "ApiKeyPatch":
             continue

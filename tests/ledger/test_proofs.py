@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +56,29 @@ async def test_books_in_order(world: World, monkeypatch: Any) -> None:
         (f"income:{funds[0]['id']}", -4), (f"income:{funds[1]['id']}", -3), ("income:none", -5000),
     }  # fmt: skip
     assert all(one["posted"] == one["replayed"] for one in proof["totals"])
+
+
+async def test_a_new_time_zone_moves_days_and_the_books_stay_in_order(world: World) -> None:
+    """One gift was given shortly before midnight, another given back then: both are of the next day in Kyiv."""
+    await world.set_clock(datetime(2026, 3, 20, 22, 30, tzinfo=UTC))
+    noon, late = "2026-03-18T12:00:00Z", "2026-03-19T22:30:00Z"
+    refunded, given = [await world.donation(None, 500, received_at=at) for at in (noon, late)]
+    await world.post(f"/v1/donations/{refunded['id']}/refunds", {"amount": {"amount": 500, "currency": "USD"}})
+    assert (await prove(world))["verdict"] == "balanced"
+    await world.patch("/v1/organization", {"timezone": "Europe/Kyiv"})
+    assert (await prove(world))["verdict"] == "balanced"
+    for gift, day in ((refunded, "2026-03-18"), (given, "2026-03-20")):
+        now = await world.get(f"/v1/donations/{gift['id']}")
+        assert now["gift_date"] == now["base_rate_date"] == day
+        again = await world.patch(f"/v1/donations/{gift['id']}", {})
+        assert again["version"] == now["version"]
+    back = await world.get("/v1/ledger/journals", params={"donation_id": refunded["id"]})
+    days: Counter[tuple[str, str]] = Counter()
+    for one in back["data"]:
+        sign = 1 if one["kind"] == "refund" and one["credit_account"].startswith("received") else -1
+        days[one["kind"], one["journal_date"]] += sign * one["amount"]["amount"]
+    assert days["refund", "2026-03-20"] == 0, "posted, and taken back"
+    assert days["refund", "2026-03-21"] == 500
 
 
 async def test_what_was_tampered_with_is_named_and_turns_health(world: World, owner: asyncpg.Connection) -> None:

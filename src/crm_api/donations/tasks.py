@@ -47,12 +47,19 @@ _UNSTAMPED = prepare(
         "ORDER BY currency"
     )
 )
+# A gift whose refund or fee alone is of another day now has changed too: its books go by that day.
 _REDATE = prepare(
     text(
         """
-        UPDATE gifts SET gift_date = CAST(received_at AT TIME ZONE :zone AS date), version = version + 1,
-            updated_at = :now
-        WHERE organization_id = :organization_id AND gift_date <> CAST(received_at AT TIME ZONE :zone AS date)
+        UPDATE gifts SET gift_date = CAST(received_at AT TIME ZONE :zone AS date),
+            base_rate_date = CASE WHEN currency = :currency AND base_rate_date IS NOT NULL
+                THEN CAST(received_at AT TIME ZONE :zone AS date) ELSE base_rate_date END,
+            version = version + 1, updated_at = :now
+        WHERE organization_id = :organization_id AND (
+            gift_date <> CAST(received_at AT TIME ZONE :zone AS date)
+            OR EXISTS (SELECT 1 FROM payment_entries e WHERE e.organization_id = :organization_id
+                AND e.gift_id = gifts.id AND CAST(e.occurred_at AT TIME ZONE :zone AS date)
+                    <> CAST(e.occurred_at AT TIME ZONE :previous AS date)))
         """
     )
 )
@@ -82,8 +89,10 @@ async def stamp_stragglers(session: WriteSession, job: Job) -> None:
 
 
 async def redate_gifts(session: WriteSession, job: Job) -> None:
-    """Date every gift in the organization's new time zone."""
-    if await session.execute(_REDATE, zone=session.tenant.timezone, now=session.now):
+    """Date every gift, and what became of its money, in the organization's new time zone."""
+    tenant = session.tenant
+    zones = {"zone": tenant.timezone, "previous": job.payload["previous"]}
+    if await session.execute(_REDATE, **zones, currency=tenant.currency, now=session.now):
         emit(session, GiftsRestated(reason="time zone"))
 
 

@@ -9,3 +9,4 @@ class TimezoneChanged(Fact):
     """The organization's calendar dates are counted in another zone from now on."""
 
     timezone: str
+    previous: str

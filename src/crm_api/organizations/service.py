@@ -107,7 +107,7 @@ async def patch_organization(session: WriteSession, changes: dict[str, Any], *, 
     row = await update_row(session, organizations, session.organization_id, changes, expected=expected)
     if row["timezone"] != session.tenant.timezone:
         await schedules.rewind(session, REGISTRY, tenant_of(row))
-        outbox.emit(session, TimezoneChanged(timezone=row["timezone"]))
+        outbox.emit(session, TimezoneChanged(timezone=row["timezone"], previous=session.tenant.timezone))
     record(session, "organization.updated", "organization", session.organization_id, fields=changes)
     return row
 
