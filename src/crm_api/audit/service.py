@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select, text
 from crm_api.audit.models import audit_events
 from crm_api.kit import clock
 from crm_api.kit.db import Actor, ReadSession, Row, RowLike, WriteSession, prepare
-from crm_api.kit.ids import new_id
+from crm_api.kit.ids import NEW_ID_SQL, id_head, new_id
 from crm_api.kit.problems import NotFound
 
 _READ = ("id", "at", "actor_kind", "actor_id", "action", "resource", "resource_id", "fields", "request_id")
@@ -25,15 +25,13 @@ _GET = prepare(
     )
 )
 
-# Ids of version 7, as `new_id` makes them: the time, and random bits.
 _RECORD_MANY = prepare(
     text(
-        """
+        f"""
         INSERT INTO audit_events (organization_id, id, at, actor_kind, actor_id, action, resource, resource_id,
             request_id)
-        SELECT :organization_id,
-            CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid),
-            :at, :actor_kind, :actor_id, :action, :resource, CAST(r.id AS text), :request_id
+        SELECT :organization_id, {NEW_ID_SQL}, :at, :actor_kind, :actor_id, :action, :resource, CAST(r.id AS text),
+            :request_id
         FROM unnest(CAST(:resource_ids AS uuid[])) AS r(id)
         """
     )
@@ -52,7 +50,7 @@ async def record_many(session: WriteSession, action: str, resource: str, resourc
     if resource_ids:
         actor = session.actor
         await session.execute(
-            _RECORD_MANY, id_head=str(new_id())[:15], at=clock.utc_now(), actor_kind=actor.kind, actor_id=actor.id,
+            _RECORD_MANY, id_head=id_head(), at=clock.utc_now(), actor_kind=actor.kind, actor_id=actor.id,
             action=action, resource=resource, request_id=actor.request_id or None, resource_ids=list(resource_ids),
         )  # fmt: skip
 

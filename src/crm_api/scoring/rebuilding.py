@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, Statement, WriteSession, prepare
 from crm_api.kit.fiscal import fiscal_year
-from crm_api.kit.ids import new_id
+from crm_api.kit.ids import NEW_ID_SQL, id_head
 from crm_api.kit.planner import configure
 from crm_api.scoring.everybody import everybody
 from crm_api.scoring.fiscal import year_starts
@@ -107,8 +107,6 @@ _STORE_BORDERS = prepare(
         )
     )
 )
-# A UUIDv7 of now for every row: its first part is the same for all of them, the rest is random.
-_NEW_ID = "CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid)"
 _FIGURES = (
     "gift_count", "gifts_without_rate", "total_given", "average_gift", "largest_gift", "total_last_365_days",
     "first_gift_at", "last_gift_at", "first_gift_date", "last_gift_date", "this_year_total", "last_year_total",
@@ -137,8 +135,8 @@ def _rebuild(years: int) -> Statement:
         changed AS (
             INSERT INTO donor_status_changes (organization_id, id, contact_id, previous_status, status, rules_version,
                 reasons, as_of, changed_at)
-            SELECT :organization_id, {_NEW_ID}, j.contact_id, (j.before).donor_status, j.donor_status, :rules_version,
-                {REASONS_SQL}, CAST(:as_of AS date), :computed_at
+            SELECT :organization_id, {NEW_ID_SQL}, j.contact_id, (j.before).donor_status, j.donor_status,
+                :rules_version, {REASONS_SQL}, CAST(:as_of AS date), :computed_at
             FROM fresh j WHERE (j.before).donor_status IS DISTINCT FROM j.donor_status
         )
         INSERT INTO donor_summaries AS s (organization_id, contact_id, gift_count, gifts_without_rate, total_given,
@@ -260,7 +258,7 @@ async def rebuild_summaries(session: WriteSession, by: Standing, as_of: date) ->
         as_of=as_of,
         computed_at=session.now,
         currency=session.tenant.currency,
-        id_head=str(new_id())[:15],
+        id_head=id_head(),
         year_starts=starts,
         fiscal_year=fiscal_year(as_of, by.fiscal_start),
         rules_version=by.rules.version,

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
-from crm_api.kit.ids import new_id
+from crm_api.kit.ids import NEW_ID_SQL, id_head, new_id
 from crm_api.kit.planner import configured
 from crm_api.kit.predicates.compiling import Compiled
 
@@ -152,7 +152,6 @@ def over_everybody(session: WriteSession, *, seconds: int) -> AbstractAsyncConte
 
 async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: datetime) -> Row:
     """Make a segment's members those whom its rule finds, in one statement; how many came, went and are there."""
-    new = "CAST(overlay(CAST(gen_random_uuid() AS text) PLACING :id_head FROM 1 FOR 15) AS uuid)"
     statement = prepare(
         text(
             f"""
@@ -169,7 +168,7 @@ async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: d
                 ON CONFLICT DO NOTHING RETURNING contact_id
             ), noted AS (
                 INSERT INTO segment_changes (organization_id, id, segment_id, contact_id, change, changed_at)
-                SELECT :organization_id, {new}, :segment_id, b.contact_id, b.change, :at
+                SELECT :organization_id, {NEW_ID_SQL}, :segment_id, b.contact_id, b.change, :at
                 FROM (SELECT contact_id, 'entered' AS change FROM came
                     UNION ALL SELECT contact_id, 'left' FROM went) b
             )
@@ -179,9 +178,7 @@ async def reckon(session: WriteSession, segment_id: UUID, found: Compiled, at: d
         )
     )
     async with over_everybody(session, seconds=900):
-        row = await session.fetch_row(
-            statement, segment_id=segment_id, at=at, id_head=str(new_id())[:15], **found.parameters
-        )
+        row = await session.fetch_row(statement, segment_id=segment_id, at=at, id_head=id_head(), **found.parameters)
     assert row is not None
     return row
 

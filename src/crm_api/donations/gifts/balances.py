@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 EntryKind = Literal[
     "pending",  # an attempt is under way
@@ -74,6 +74,17 @@ class Balance:
     def counted(self) -> int:
         """What scoring may count: gross less refunds, lost disputes and reversals, never below zero."""
         return max(self.gross - self.refunded - self.charged_back, 0)
+
+    def columns(self) -> dict[str, Any]:
+        """Columns of a gift that say the same, without its amount and its time."""
+        return {
+            "status": self.status,
+            "refunded": self.refunded,
+            "fee": self.fee,
+            "charged_back": self.charged_back,
+            "counted": self.counted,
+            "failure_reason": self.failure_reason,
+        }
 
 
 _Order = tuple[datetime, str, str, int, str, str, str, datetime]

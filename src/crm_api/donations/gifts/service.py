@@ -161,12 +161,7 @@ def _derived(
     received = balance.received_at or min((entry.occurred_at for entry in entries), default=fallback)
     return {
         "amount": balance.gross or amount,
-        "status": balance.status,
-        "refunded": balance.refunded,
-        "fee": balance.fee,
-        "charged_back": balance.charged_back,
-        "counted": balance.counted,
-        "failure_reason": balance.failure_reason,
+        **balance.columns(),
         "received_at": received,
         "gift_date": clock.local_date(received, session.tenant.timezone),
     }

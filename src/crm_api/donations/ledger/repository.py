@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from crm_api.kit.db import ReadSession, Row, WriteSession, prepare
-from crm_api.kit.ids import new_id
+from crm_api.kit.ids import NEW_ID_SQL, id_head
 from crm_api.kit.planner import configure
 
 _BOOKS = "hashtextextended('ledger:' || CAST(CAST(:organization_id AS uuid) AS text), 0)"
@@ -97,11 +97,9 @@ _STANDING = prepare(
     )
 )
 
-# Ids of rows that Postgres makes: version 7, from the time of a fresh id of ours and random bits.
-_NEW_ID = "CAST(CAST(:stamp AS text) || '-7' || substr(CAST(gen_random_uuid() AS text), 16) AS uuid)"
 _ACCOUNTS = f"""
     INSERT INTO ledger_accounts (organization_id, id, account, kind, version, created_at, updated_at)
-    SELECT :organization_id, {_NEW_ID}, a.account, split_part(a.account, ':', 1), 1, :now, :now
+    SELECT :organization_id, {NEW_ID_SQL}, a.account, split_part(a.account, ':', 1), 1, :now, :now
     FROM (SELECT debit FROM lines UNION SELECT credit FROM lines) a(account)
     WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts k WHERE k.organization_id = :organization_id
         AND k.account = a.account)
@@ -177,7 +175,7 @@ _POST_PLAIN = prepare(
         accounts AS ({_ACCOUNTS}),
         posted AS (
             INSERT INTO ledger_journals ({_COLUMNS})
-            SELECT :organization_id, {_NEW_ID}, l.kind, l.gift_id, NULL, NULL, l.revision, l.line,
+            SELECT :organization_id, {NEW_ID_SQL}, l.kind, l.gift_id, NULL, NULL, l.revision, l.line,
                 greatest(l.day, {CLOSED} + 1), l.day, l.debit, l.credit, CAST(abs(l.amount) AS bigint), l.currency,
                 l.fund_id, :now
             FROM lines l
@@ -192,10 +190,6 @@ _LATER_PASS = prepare(
         "AND subscriber = 'ledger.catch_up' AND id > CAST(:job_id AS uuid))"
     )
 )
-
-
-def _stamp() -> str:
-    return str(new_id())[:13]
 
 
 async def lock_alone(session: WriteSession) -> None:
@@ -242,12 +236,12 @@ async def standing(session: ReadSession, ids: Sequence[UUID]) -> list[Row]:
 async def post_lines(session: WriteSession, lines: Sequence[dict[str, Any]]) -> None:
     """Write journals, and the accounts that they are the first in."""
     if lines:
-        await session.execute(_POST, lines=list(lines), stamp=_stamp(), now=session.now)
+        await session.execute(_POST, lines=list(lines), id_head=id_head(), now=session.now)
 
 
 async def post_plain(session: WriteSession, ids: Sequence[UUID], zone: str) -> tuple[int, list[UUID]]:
     """Post claimed gifts that are plain, all in one statement: how many journals, and the gifts that are not plain."""
-    row = await session.fetch_row(_POST_PLAIN, ids=list(ids), zone=zone, stamp=_stamp(), now=session.now)
+    row = await session.fetch_row(_POST_PLAIN, ids=list(ids), zone=zone, id_head=id_head(), now=session.now)
     assert row is not None
     return row["lines"], list(row["others"])
 
